@@ -279,7 +279,7 @@ def _statement(
         clauses=clauses_of(node_type, node),
         outside=node_type == "CopyStmt" and bool(node.get("is_program") or node.get("filename")),
         beyond_ascii=() if text.isascii() and "&" not in text else beyond_ascii(node),
-        shape=measure(node_type, node, where),
+        shape=measure(node_type, node, where, walk.depth, walk.selects, walk.writes),
         scopes=read_scopes(node_type, node, where),
     )
 

@@ -1,4 +1,4 @@
-"""Walks a statement's tree and collects names and node types, at any depth, without recursion.
+"""Walks a statement's tree level by level and collects names and node types, at any depth, without recursion.
 
 The tree is libpg_query's JSON. A node type is a key that begins with a capital letter, but fields of a fixed type
 (`larg`, `relation`, `intoClause`, `typeName`) have no such key. So field names are collected as well, and relations,
@@ -25,6 +25,7 @@ _SERIAL: dict[tuple[str, ...], str] = {
     ("bigserial",): "int8", ("serial8",): "int8",
 }  # fmt: skip
 _READS_INPUT = frozenset({"pg_input_is_valid", "pg_input_error_info"})
+_MODIFYING = {"UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 Places = dict[tuple[str, ...], int]
@@ -49,6 +50,9 @@ class Walk:
         self.columns: set[str] = set()
         self.settings: list[Setting] = []
         self.options: set[str] = set()
+        self.depth = 0  # levels of the tree
+        self.selects: list[dict[str, Any]] = []  # every SELECT, the outermost first
+        self.writes: list[tuple[str, dict[str, Any]]] = []  # every UPDATE, DELETE and MERGE, the outermost first
 
     def over(self, node_type: str, node: dict[str, Any]) -> None:
         keys = {node_type}
@@ -58,30 +62,43 @@ class Walk:
             spell_options(node)
         if handler := _HANDLERS.get(node_type):
             handler(self, node)
-        left: list[Any] = [node]
-        while left:
-            value = left.pop()
-            if type(value) is list:
-                left.extend(value)
-                continue
-            if type(value) is not dict:
-                continue
-            keys.update(value)
-            if "relname" in value:
-                _note(self.relations, relation_of(value), value)
-            if "funcname" in value:
-                self._called(value)
-            if "names" in value:
-                _note(self.types, strings_of(value["names"]), value)
-            for key, inner in value.items():
-                if type(inner) is dict:
-                    left.append(inner)
-                    if handler := _HANDLERS.get(key):
-                        handler(self, inner)
-                    if key[-4:] == "Stmt" and key[0].isupper():
-                        self.inner[kind_of(key, inner)] = None
-                elif type(inner) is list:
-                    left.extend(inner)
+        if node_type in _MODIFYING:
+            self.writes.append((_MODIFYING[node_type], node))
+        depth = 1  # the statement itself is below its type
+        level: list[Any] = [node]
+        while level:
+            below: list[Any] = []
+            nodes = 0
+            for value in level:
+                if type(value) is list:
+                    level += value
+                    continue
+                if type(value) is not dict:
+                    continue
+                nodes += 1
+                keys.update(value)
+                if "relname" in value:
+                    _note(self.relations, relation_of(value), value)
+                if "funcname" in value:
+                    self._called(value)
+                if "names" in value:
+                    _note(self.types, strings_of(value["names"]), value)
+                if "limitOption" in value:
+                    self.selects.append(value)
+                for key, inner in value.items():
+                    if type(inner) is dict:
+                        below.append(inner)
+                        if handler := _HANDLERS.get(key):
+                            handler(self, inner)
+                        if key[-4:] == "Stmt" and key[0].isupper():
+                            self.inner[kind_of(key, inner)] = None
+                            if key in _MODIFYING:
+                                self.writes.append((_MODIFYING[key], inner))
+                    elif type(inner) is list:
+                        below += inner
+            depth += nodes > 0
+            level = below
+        self.depth = depth
         if node_type == "ConstraintsSetStmt":
             self.relations.clear()  # names of constraints, in the shape of relations
         self.nodes = {key for key in keys if key[0].isupper()}

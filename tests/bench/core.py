@@ -31,6 +31,7 @@ __all__ = ["CONVERSATIONS", "Core"]
 _CATALOG = Path(__file__).parents[2] / "policies" / "shop.catalog.json"
 _TEXT = "SELECT status FROM orders WHERE id = $1"
 _LITERAL = "SELECT status FROM orders WHERE id = %d"
+_NAME = "SELECT status AS s%d FROM orders WHERE id = 7"
 _ROW = answer("D", struct.pack("!hI", 1, 5) + b"paid!")
 _FIELDS = answer("T", struct.pack("!h", 1) + b"status\0" + struct.pack("!IhIhih", 16500, 2, 1700, -1, -1, 0))
 _DONE = answer("C", b"SELECT 1\0") + answer("Z", b"I")
@@ -95,7 +96,13 @@ def _unique(core: Core, turns: int) -> None:
         core.turn(query(_LITERAL % (turn + 1000)), _FIELDS + _ROW + _DONE)
 
 
+def _new(core: Core, turns: int) -> None:
+    for turn in range(turns):
+        core.turn(query(_NAME % (turn + 1000)), _FIELDS + _ROW + _DONE)
+
+
 CONVERSATIONS: dict[str, Callable[[Core, int], None]] = {
-    "prepared": _prepared, "extended": _extended, "repeated": _repeated, "unique": _unique,
+    "prepared": _prepared, "extended": _extended, "repeated": _repeated, "unique": _unique, "new": _new,
 }  # fmt: skip
-"""`repeated`: the same text by the simple protocol. `unique`: each text has a literal of its own."""
+"""`repeated`: the same text by the simple protocol. `unique`: each text has a literal of its own. `new`: each has a
+name of its own, so that it is parsed and judged."""

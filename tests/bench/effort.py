@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = ["FULL", "QUICK", "TINY", "Effort"]
@@ -32,6 +33,10 @@ class Effort:
     hostile: int = 1
     """the step through the hostile statements: 1 sends all of them, 4 every fourth"""
 
+    def unknown(self, cases: Collection[str]) -> list[str]:
+        """The patterns that choose none of `cases`."""
+        return [each for each in self.only if not fnmatch.filter(cases, each)]
+
     def chosen(self, cases: Iterable[str]) -> list[str]:
         return [case for case in cases if not self.only or any(fnmatch.fnmatch(case, each) for each in self.only)]
 
@@ -55,13 +60,21 @@ QUICK = Effort(1, 2, rows=100_000, row_bytes=16 * 2**20, sessions=(200,), logins
 TINY = Effort(
     1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), logins=2, scale=1, hostile=60,
     only=(
-        "prepared-1", "connect-4", "latency", "login", "copy-out", "rows-binary", "idle-*", "decision-*", "stall*",
+        "prepared-1", "connect-4", "latency", "login", "copy-out", "rows-binary", "decision-*", "unique-8-w2",
+        "idle-*", "stall*",
     ),
 )  # fmt: skip
 """Enough to see that everything runs."""
 
 
+_BEGUN = time.monotonic()
+
+
 def _show(line: str) -> None:
+    """What is measured now, with the minutes and seconds since the start."""
+    if line:
+        passed = round(time.monotonic() - _BEGUN)
+        line = f"{passed // 60:2}:{passed % 60:02} {line}"
     if sys.stderr.isatty():
         print(f"\r\033[K{line[:79]}", end="", file=sys.stderr, flush=True)
     elif line:

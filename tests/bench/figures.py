@@ -31,6 +31,8 @@ class Figure:
     name: str
     unit: str
     ways: Mapping[str, Spread]
+    why: str = ""
+    """why it was not measured; then it has no ways"""
 
     def ratio(self, of: str, to: str) -> float | None:
         """None where there is none: one of them was not measured, or is not above zero."""

@@ -26,7 +26,7 @@ def describe(bed: Bed) -> dict[str, str]:
         "load before": f"{load:.1f}" + ("" if load < 1 else ": the machine was busy with other work as well"),
         "PostgreSQL": bed.postgres.version + ("" if bed.postgres.tls else ", direct without TLS: it has none"),
         "pgbouncer": pgbouncer_version() or "not installed: pgjit is compared with direct alone",
-        "pgjit": f"{VERSION} ({check_build()}), one worker",
+        "pgjit": f"{VERSION} ({check_build()}), one worker; two in the cases `-w2`",
     }
 
 

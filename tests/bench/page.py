@@ -34,7 +34,7 @@ def measured_part(
     lines = ["### Targets", "", "| figure | measured | target | |", "|---|---|---|---|"]
     for verdict in verdicts:
         value = "" if verdict.value is None else shown(verdict.value) + verdict.target.unit
-        lines.append(f"| {verdict.target.name} | {value} | {verdict.target.wanted} | {verdict.word} |")
+        lines.append(f"| {verdict.target.name} | {value} | {verdict.target.wanted} | {verdict.long_word} |")
     lines += ["", "### The run", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts.items()]
     lines += ["", "### All figures", "", f"| case | figure | {' | '.join(ways)} | {PGJIT} / {PGBOUNCER} |"]
@@ -44,6 +44,8 @@ def measured_part(
 
 
 def _row(figure: Figure, ways: Sequence[str]) -> str:
+    if figure.why:
+        return f"| {figure.case} | {figure.name}, {figure.unit} | not measured: {figure.why} |" + " |" * len(ways)
     cells = [cell(figure, way) for way in ways]
     ratio = figure.ratio(PGJIT, PGBOUNCER)
     return (

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from psycopg import pq
 
 from pgjit.demo.certificates import Certificates
 from tests.bench.ports import await_port, free_port
 from tests.bench.postgres import DATABASE, ROLE, account
 from tests.run.processes import own
 
-__all__ = ["Pgbouncer", "pgbouncer_version", "run_pgbouncer"]
+__all__ = ["Pgbouncer", "close_server_connections", "pgbouncer_version", "run_pgbouncer"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,19 @@ def run_pgbouncer(
         yield Pgbouncer(listen, process.pid)
 
 
+def close_server_connections(environment: Mapping[str, str]) -> None:
+    """Those that no client has are closed. `environment`: what libpq needs to log in to pgbouncer."""
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGSSLMODE": "sslmode"}
+    settings = " ".join(f"{key}='{environment[name]}'" for name, key in names.items())
+    connection = pq.PGconn.connect(f"{settings} dbname=pgbouncer".encode())
+    if connection.status != pq.ConnStatus.OK:
+        raise SystemExit(f"bench: no login to pgbouncer's own console: {connection.get_error_message()}")
+    result = connection.exec_(f"RECONNECT {DATABASE}".encode())
+    if result.status != pq.ExecStatus.COMMAND_OK:
+        raise SystemExit(f"bench: pgbouncer: {connection.get_error_message()}")
+    connection.finish()
+
+
 def _configuration(home: Path, host: str, port: int, listen: int) -> str:
     return f"""\
 [databases]
@@ -77,6 +92,7 @@ listen_port = {listen}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {home}/users
+admin_users = {ROLE}
 pool_mode = session
 max_client_conn = 6000
 default_pool_size = 6000

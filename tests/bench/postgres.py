@@ -21,13 +21,14 @@ from pgjit.demo.client import write_program
 from pgjit.demo.database import DemoDatabase
 from tests.bench.ports import free_port
 
-__all__ = ["DATABASE", "ROLE", "Postgres", "account", "run_postgres"]
+__all__ = ["CONNECTIONS", "DATABASE", "ROLE", "Postgres", "account", "run_postgres"]
 
 DATABASE, ROLE = "bench", "bench"
 _SECONDS = 120
-_CONNECTIONS = 5_200
+CONNECTIONS = 5_200
+"""How many sessions it takes."""
 _SETTINGS = {
-    "max_connections": str(_CONNECTIONS + 100),
+    "max_connections": str(CONNECTIONS + 100),
     "shared_buffers": "256MB",
     "fsync": "off",  # the disk is not what is measured
     "synchronous_commit": "off",
@@ -55,7 +56,7 @@ class Postgres:
     tls: bool
     password: str
     pgbench: Path
-    connections: int = _CONNECTIONS
+    connections: int = CONNECTIONS
     """how many sessions it takes"""
 
     def superuser(self, sql: str, database: str = DATABASE) -> str:

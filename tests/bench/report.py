@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from tests.bench.bed import PGBOUNCER, PGJIT
@@ -25,6 +26,8 @@ def heading(ways: Sequence[str]) -> str:
 def figure_line(figure: Figure, ways: Sequence[str]) -> str:
     """The ratio is that of pgjit to pgbouncer."""
     line = f"{figure.case:{_CASE}}{figure.name + ', ' + figure.unit:{_NAME}}"
+    if figure.why:
+        return f"{line} not measured: {figure.why}"[:80]
     for way in ways:
         line += f"{cell(figure, way):>{_WAY}}"
     ratio = figure.ratio(PGJIT, PGBOUNCER)
@@ -46,5 +49,7 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
     for verdict in verdicts:
         value = "-" if verdict.value is None else shown(verdict.value) + verdict.target.unit
         yield f"{verdict.target.name:41}{value:>11}  {verdict.target.wanted:12} {verdict.word}"
+        if verdict.why:
+            yield from textwrap.wrap(f"because {verdict.why}", 76, initial_indent="    ", subsequent_indent="    ")
     met = sum(verdict.met is True for verdict in verdicts)
     yield f"{met} of {len(verdicts)} targets met, {sum(verdict.met is None for verdict in verdicts)} not measured"

@@ -24,7 +24,7 @@ import yaml
 from pgjit.demo.certificates import Certificates
 from tests.bench.postgres import DATABASE, ROLE
 from tests.bench.watched import reset_stall
-from tests.run.processes import own
+from tests.run.processes import finish, own
 
 __all__ = ["Served", "run_served"]
 
@@ -63,9 +63,20 @@ class Served:
 
 @contextmanager
 def run_served(
-    folder: Path, certificates: Certificates, host: str, port: int, password: str, warm: int = 0
+    folder: Path,
+    certificates: Certificates,
+    host: str,
+    port: int,
+    password: str,
+    *,
+    warm: int = 0,
+    workers: int = 1,
+    store: str | None = None,
 ) -> Iterator[Served]:
-    """In front of the server at that host. `warm`: connections that it makes ahead."""
+    """In front of the server at that host. `warm`: connections that it makes ahead.
+
+    `store`: a database of that server, which belongs to the bench's role. Several `workers` need one.
+    """
     home = folder / f"pgjit-{port}"
     (home / "policies").mkdir(parents=True)
     (home / "password").write_text(password)
@@ -89,13 +100,27 @@ def run_served(
             "admin": {"port": 0},
             "limits": _LIMITS,
         }
+        if workers > 1:
+            config |= {"node": "bench", "workers": workers}
+        if store is not None:
+            url = f"postgresql://{ROLE}@/{store}?host={host}&port={port}"
+            config["store"] = {"kind": "postgres", "url": url, "password": {"file": str(home / "password")}}
         (home / "pgjit.yaml").write_text(yaml.safe_dump(config))
+        if store is not None:
+            _upgrade_store(home)
         with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):
             listen, admin = (int(str(places[name]).rsplit(":", 1)[1]) for name in ("listen", "admin"))
             _await_ready(admin)
             served = Served(listen, process.pid, _fetch_token(authority), home)
             reset_stall(served.stall)  # the start, with its imports, is no stall: nobody was connected
             yield served
+
+
+def _upgrade_store(home: Path) -> None:
+    command = (sys.executable, "-P", "-m", "pgjit", "store", "upgrade", "--config", home / "pgjit.yaml")
+    done = finish(*command, seconds=_SECONDS, cwd=home)
+    if done.status != 0:
+        raise SystemExit(f"bench: pgjit store upgrade failed: {done.err[-2000:]}")
 
 
 def _policy(name: str, statements: dict[str, object]) -> dict[str, object]:

@@ -19,7 +19,8 @@ class Target:
     bound: float
     at_least: bool
     unit: str
-    value: Callable[[_Found], float | None]
+    value: Callable[[_Found], float | str | None]
+    """The figure; a text is why it was not measured; None: not in this run."""
 
     @property
     def wanted(self) -> str:
@@ -31,6 +32,8 @@ class Verdict:
     target: Target
     value: float | None
     """None: what it needs was not measured."""
+    why: str = ""
+    """why it was not measured, if that is known"""
 
     @property
     def met(self) -> bool | None:
@@ -42,25 +45,30 @@ class Verdict:
     def word(self) -> str:
         return {True: "met", False: "NOT MET", None: "not measured"}[self.met]
 
+    @property
+    def long_word(self) -> str:
+        return f"{self.word}, because {self.why}" if self.why else self.word
+
 
 def verdicts(figures: Sequence[Figure]) -> Iterator[Verdict]:
     found = {(figure.case, figure.name): figure for figure in figures}
     for target in TARGETS:
-        yield Verdict(target, target.value(found))
+        value = target.value(found)
+        yield Verdict(target, None, value) if isinstance(value, str) else Verdict(target, value)
 
 
-def _ratio(case: str, name: str, of: str = PGJIT, to: str = PGBOUNCER) -> Callable[[_Found], float | None]:
-    def value(found: _Found) -> float | None:
+def _ratio(case: str, name: str, of: str = PGJIT, to: str = PGBOUNCER) -> Callable[[_Found], float | str | None]:
+    def value(found: _Found) -> float | str | None:
         figure = found.get((case, name))
-        return None if figure is None else figure.ratio(of, to)
+        return None if figure is None else figure.why or figure.ratio(of, to)
 
     return value
 
 
-def _absolute(case: str, name: str) -> Callable[[_Found], float | None]:
-    def value(found: _Found) -> float | None:
+def _absolute(case: str, name: str) -> Callable[[_Found], float | str | None]:
+    def value(found: _Found) -> float | str | None:
         figure = found.get((case, name))
-        return None if figure is None else figure.ways[PGJIT].median
+        return None if figure is None else figure.why or figure.ways[PGJIT].median
 
     return value
 

@@ -41,4 +41,7 @@ def test_a_tiny_run_has_a_figure_of_every_kind() -> None:
     ):
         assert {name for of, name in found if of == case}
     assert "pgjit" in found["idle-3", "memory"]
+    assert set(found["idle-3-w2", "memory"]) == {"pgjit"}
+    for case in ("unique-8-w1", "unique-8-w2"):  # one worker and two
+        assert set(found[case, "transactions"]) == set(found[case, "CPU"]) == ways - {"direct"}
     assert {target["met"] for target in run["targets"]} <= {True, False, None}

@@ -50,6 +50,12 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     assert {verdict.met for verdict in found} == {None}
 
 
+def test_a_reason_is_that_of_the_verdict() -> None:
+    missed = Figure("idle-5000", "memory", "KiB", {}, "the server takes 100 sessions")
+    reasons = {verdict.target.name: verdict.why for verdict in verdicts([missed]) if verdict.why}
+    assert reasons == {"memory of an idle session, of 5,000": "the server takes 100 sessions"}
+
+
 def test_the_median_comes_with_the_lowest_and_the_highest() -> None:
     assert spread([3, 1, 8]) == Spread(3, 1, 8)
     assert spread([4]).share == 0

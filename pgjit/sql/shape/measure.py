@@ -1,4 +1,4 @@
-"""Reads the shape of a statement from its tree, level by level: without recursion, each node once.
+"""Reads the shape of a statement from what the walk over its tree has found.
 
 Decides nothing.
 """
@@ -19,15 +19,23 @@ from pgjit.sql.shape.shape import Product, RowSource, Shape, WriteShape
 __all__ = ["measure"]
 
 Node = dict[str, Any]
-_WRITES = {"UpdateStmt": "update", "DeleteStmt": "delete", "MergeStmt": "merge"}
 _OFF = frozenset({"off", "false", "0"})
 _RELATION = ("catalogname", "schemaname", "relname")
 _HOLDS = {"ExplainStmt": "query", "DeclareCursorStmt": "query", "PrepareStmt": "query", "CopyStmt": "query"}
 
 
-def measure(node_type: str, node: Node, where: Callable[[int], int]) -> Shape:
-    """`where` turns a byte offset into an offset in characters of the message, both from 0."""
-    depth, selects, writes = _levels({node_type: node})
+def measure(
+    node_type: str,
+    node: Node,
+    where: Callable[[int], int],
+    depth: int,
+    selects: list[Node],
+    writes: list[tuple[str, Node]],
+) -> Shape:
+    """`where` turns a byte offset into an offset in characters of the message, both from 0.
+
+    `depth`, `selects` and `writes`: those of the whole tree, as the walk over it found them, the outermost first.
+    """
     places = _Places(where)
     analyze = node_type == "ExplainStmt" and _analyzes(node)
     returns = (selects or node_type == "CopyStmt") and (analyze or node_type != "ExplainStmt")
@@ -63,29 +71,6 @@ class _Places:
     def __call__(self, node: Node) -> int | None:
         offset = node.get("location", -1)
         return self._where(offset) + 1 if offset >= 0 else None
-
-
-def _levels(root: Node) -> tuple[int, list[Node], list[tuple[str, Node]]]:
-    """The depth of the tree, and every SELECT and every write, the outermost first."""
-    depth = 0
-    selects: list[Node] = []
-    writes: list[tuple[str, Node]] = []
-    level: list[Node] = [root]
-    while level:
-        depth += 1
-        below: list[Node] = []
-        for value in level:
-            if "limitOption" in value:
-                selects.append(value)
-            for key, inner in value.items():
-                if type(inner) is dict:
-                    below.append(inner)
-                    if key in _WRITES:
-                        writes.append((_WRITES[key], inner))
-                elif type(inner) is list:
-                    below += [each for each in inner if type(each) is dict]
-        level = below
-    return depth, selects, writes
 
 
 def _analyzes(node: Node) -> bool:

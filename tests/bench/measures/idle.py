@@ -1,72 +1,101 @@
-"""Memory of the proxy for each idle session, while many are open at once."""
+"""Memory of the proxy for each idle session, while many are open at once. Where they do not fit, it says why."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
 from tests.bench.accounting import memory_bytes
-from tests.bench.bed import DIRECT, Bed
+from tests.bench.bed import DIRECT, PGBOUNCER, Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Spread
+from tests.bench.pgbouncer import close_server_connections
+from tests.bench.postgres import ROLE
+from tests.bench.room import OTHER_SESSIONS, room_of
 from tests.run.processes import own
 
-__all__ = ["measure"]
+__all__ = ["NotOpened", "cases", "measure", "memory_of_each"]
 
 _ROOT = Path(__file__).parents[3]
-_OF_BACKEND = 4 * 2**20
-"""Memory that the server may need for one backend."""
+_SECONDS = 60
+_PAUSE = 0.2
+
+
+class NotOpened(Exception):
+    """So many sessions could not be opened. The text says why."""
+
+
+def cases(effort: Effort) -> dict[str, int]:
+    """How many sessions each case has."""
+    return {f"idle-{number}": number for number in effort.sessions}
 
 
 def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
-    cases = {f"idle-{number}": number for number in effort.sessions}
-    for case in effort.chosen(cases):
-        if (why := _too_many(bed, cases[case])) is not None:
-            print(f"{case}: not measured, {why}", file=sys.stderr)
-            continue
-        ways: dict[str, Spread] = {}
+    for case in effort.chosen(cases(effort)):
+        yield _figure(bed, case, cases(effort)[case], effort)
+
+
+def _figure(bed: Bed, case: str, number: int, effort: Effort) -> Figure:
+    ways: dict[str, Spread] = {}
+    try:
         for way in effort.once([way for way in bed.ways if way != DIRECT], case):
-            each = _memory_of_each(bed, way, cases[case]) / 1024
+            if (why := room_of(bed).lack(number)) is not None:
+                return Figure(case, "memory", "KiB", {}, why)
+            each = memory_of_each(bed, way, number) / 1024
             ways[way] = Spread(each, each, each)
-        yield Figure(case, "memory", "KiB", ways)
+    except NotOpened as fault:
+        return Figure(case, "memory", "KiB", {}, str(fault))
+    return Figure(case, "memory", "KiB", ways)
 
 
-def _too_many(bed: Bed, number: int) -> str | None:
-    if number > bed.postgres.connections:
-        return f"the server takes {bed.postgres.connections} sessions"
-    available = _available()
-    if number * _OF_BACKEND > available:
-        return f"{number} backends do not fit into {available // 2**20} MiB of memory"
-    return None
+def memory_of_each(bed: Bed, way: str, number: int) -> float:
+    """Bytes, with one session open before: what all sessions share is not counted. Raises NotOpened.
 
-
-def _available() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _memory_of_each(bed: Bed, way: str, number: int) -> float:
-    """With one session open before: what all sessions share is not counted."""
+    Afterwards the server has no session of them: another proxy may open as many.
+    """
     group = bed.group(way)
     assert group is not None
-    with _held(bed, way, 1):
-        before = memory_bytes(group)
-        with _held(bed, way, number):
-            return (memory_bytes(group) - before) / number
+    try:
+        with _held(bed, way, 1):
+            before = memory_bytes(group)
+            with _held(bed, way, number):
+                return (memory_bytes(group) - before) / number
+    finally:
+        _await_few(bed)
 
 
 @contextmanager
 def _held(bed: Bed, way: str, number: int) -> Iterator[None]:
     """So many sessions are open inside the block."""
     command = (sys.executable, "-m", "tests.bench.sessions", str(number))
-    with own(*command, stdin=PIPE, env=bed.environment(way), cwd=_ROOT) as process:
+    with (  # libpq prints a notice for each login: a pipe that nobody reads would be full
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        own(*command, stdin=PIPE, stderr=errors.fileno(), env=bed.environment(way), cwd=_ROOT) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         if process.stdout.readline().strip() != "open":
-            raise SystemExit(f"bench: {process.stderr.read()[-2000:]}")
+            process.wait(_SECONDS)
+            errors.seek(0)
+            fault = " ".join(errors.read().split())
+            raise NotOpened(f"in the way `{way}` {fault[-300:] or 'no session could be opened'}")
         yield
+
+
+def _await_few(bed: Bed) -> None:
+    """pgbouncer keeps the server's sessions when its clients have left: it closes them now."""
+    if PGBOUNCER in bed.ways:
+        close_server_connections(bed.environment(PGBOUNCER))
+    until = time.monotonic() + _SECONDS
+    while _sessions(bed) > OTHER_SESSIONS:
+        if time.monotonic() > until:
+            raise NotOpened(f"the server still has {_sessions(bed)} sessions of the case before")
+        time.sleep(_PAUSE)
+
+
+def _sessions(bed: Bed) -> int:
+    return int(bed.postgres.superuser(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'"))

@@ -9,14 +9,15 @@ from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Spread, percentile, spread
 from tests.bench.load import Load, run_load
 
-__all__ = ["measure"]
+__all__ = ["CASES", "measure"]
 
+CASES = ("latency",)
 _LOAD = Load(("-S", "-M", "prepared"), 1)
 _PERCENTILES = {"p50": 0.50, "p99": 0.99}
 
 
 def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
-    for case in effort.chosen(["latency"]):
+    for case in effort.chosen(CASES):
         samples: dict[str, list[tuple[int, ...]]] = {way: [] for way in bed.ways}
         for way in effort.interleaved(bed.ways, case):
             samples[way].append(run_load(bed, way, _LOAD, effort, latencies=True).latencies)

@@ -14,8 +14,9 @@ from tests.bench.figures import Figure, spread
 from tests.bench.served import run_served
 from tests.run.processes import finish
 
-__all__ = ["measure"]
+__all__ = ["CASES", "measure"]
 
+CASES = ("login", "login-warm")
 _ROOT = Path(__file__).parents[3]
 _WARM = 4
 _SECONDS = 600

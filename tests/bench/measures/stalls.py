@@ -17,7 +17,9 @@ from tests.bench.figures import Figure, Spread
 from tests.bench.hostile import statements
 from tests.bench.watched import read_stall, reset_stall
 
-__all__ = ["measure"]
+__all__ = ["CASES", "measure"]
+
+CASES = ("stall", "stall-hostile")
 
 
 def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
