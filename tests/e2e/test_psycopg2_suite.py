@@ -70,7 +70,8 @@ async def test_the_suite_of_psycopg2_passes_as_it_does_directly(
     known = {test: why for file in files for test, why in yaml.safe_load((HERE / file).read_text()).items()}
     different = {test: through.get(test, ("never run", "")) for test in passed}
     different = {test: ending for test, ending in different.items() if ending[0] != "passed"}
-    assert {test: ending for test, ending in different.items() if test not in known} == {}
+    possible = yaml.safe_load((HERE / "possible_differences.yaml").read_text())
+    assert {test: ending for test, ending in different.items() if test not in known and test not in possible} == {}
     assert sorted(set(known) - set(different)) == []  # what has come to pass is not to be excused any more
     _see_the_journal(world)
 
