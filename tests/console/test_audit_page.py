@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from pgjit.api.refusals import AuditPreparing, CallRefused
-from pgjit.console.pages.audit import FILTERS
+from pgjit.console.audit_filters import FILTERS
 from pgjit.errors import ServerUnavailable
 from tests.console.audit_answers import DETAIL, EXECUTION, HOSTILE, REFUSED, assert_text_only
 from tests.console.visits import Visits

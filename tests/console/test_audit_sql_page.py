@@ -108,7 +108,7 @@ async def test_a_fault_of_a_query_has_its_place(position: int, said: str, marked
         assert page.status_code == 400
         assert said in page.text
         assert marked in page.text
-        assert "Syntax error." in page.text
+        assert "Syntax error<" in page.text
         visits.audit.fault = CallRefused("x", reference="audit-query", status=400, position=9999)
         assert "In line" not in (await ana.post("/audit/sql", form())).text
 

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 from httpx_sse import aconnect_sse
 
+from pgjit.audit.proof.inclusion_file import InclusionFile
+from pgjit.audit.proof.note import VerifierKey
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.emulator.directory import PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import World
@@ -73,6 +75,42 @@ async def test_a_person_sees_a_live_session_over_tls(database: DemoDatabase, tmp
         assert (ran["session"], ran["application_name"], audit["complete"]) == (session["id"], "an agent", True)
         calls = [(called["path"], called["role"]) for called in records(world, "api.called")]
         assert calls == [("/api/v1/sessions", "admin"), ("/api/v1/audit/executions", "admin")]
+
+
+async def test_a_person_has_the_journal_verified_and_a_record_proved(database: DemoDatabase, tmp_path: Path) -> None:
+    async with api_world(database, tmp_path) as world:
+        admin = add_person(world, "ann", ADMINS)
+        password = await world.token(add_reader(world))
+        async with await psycopg.AsyncConnection.connect(world.conninfo("reader"), password=password) as agent:
+            await agent.execute("SELECT 41 + 1")
+        async with client(world, token_of(world, admin)) as api:
+            [ran] = (await api.get("audit/executions?text=41")).json()["items"]
+
+            async def proved() -> str:
+                response = await api.get("audit/proof", params={"record": ran["execution"]})
+                assert response.status_code in (200, 409), response.text  # a checkpoint is made every few seconds
+                return response.text if response.status_code == 200 else ""
+
+            proof = InclusionFile.parse((await until_it_holds(proved)).encode())
+            [journal] = (await api.get("audit/journals")).json()["items"]
+            assert (await api.post("audit/verification")).status_code == 202
+
+            async def verified() -> list[Any]:
+                state = (await api.get("audit/verification")).json()
+                return [] if state["state"] == "running" else [state]
+
+            [result] = await until_it_holds(verified)
+        assert (journal["origin"], journal["fault"], journal["signed"] > proof.line_index) == (
+            ran["journal"],
+            None,
+            True,
+        )
+        proof.check([VerifierKey.parse(text) for text in journal["keys"]])
+        assert b"SELECT 41 + 1" in proof.line
+        assert (result["state"], [each["intact"] for each in result["journals"]]) == ("done", [True])
+        assert ("/api/v1/audit/verification", "admin") in [
+            (called["path"], called["role"]) for called in records(world, "api.called")
+        ]
 
 
 async def test_a_person_sees_what_runs_and_stops_it(database: DemoDatabase, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ PARTS: Final[dict[str, ReportPart]] = {
         "Sessions whose backend was stopped: how long it took until it was proven to be gone.",
         f"""SELECT session, coalesce(display, oid) AS who, policy, connection, ended_at, reason, took_ms, gone,
               proof ->> 'by' AS proven_by
-            FROM sessions WHERE proof IS NOT NULL AND {_PERIOD.format("ended_at", "ended_at")}
+            FROM sessions WHERE gone IS NOT NULL AND {_PERIOD.format("ended_at", "ended_at")}
             ORDER BY gone, took_ms DESC""",
     ),
     "rows": ReportPart(

@@ -72,8 +72,8 @@ def plot_summary(part: str, items: Sequence[Item], *, more: bool) -> str | None:
             return f"{sums['allowed']:,.0f} allowed, {sums['refused']:,.0f} refused and {sums['failed']:,.0f} failed."
         case "kills":
             times = [_number(item, "took_ms") for item in items]
-            of = f"the slowest {len(times):,}" if more else f"{len(times):,}"
-            return f"Of {of}: half took at most {median(times):,.0f} ms, the slowest {max(times):,.0f} ms."
+            of = f"the {len(times):,} slowest" if more else f"{len(times):,}"
+            return f"Half of {of} took at most {median(times):,.0f} ms, the slowest {max(times):,.0f} ms."
         case _:
             return None
 
@@ -128,7 +128,11 @@ def _largest(items: Sequence[Item], label: str, value: str, kind: str, unit: str
         name = str(item.get(label, "-"))
         sums[name] = sums.get(name, 0) + _number(item, value)
     largest = sorted(sums.items(), key=lambda each: -each[1])[:_MOST_BARS]
-    return [PlottedBar(name, ((kind, total),), f"{total:,.0f} {unit}") for name, total in largest if total]
+    return [
+        PlottedBar(name, ((kind, total),), f"{total:,.0f} {unit if total != 1 else unit.removesuffix('s')}")
+        for name, total in largest
+        if total
+    ]
 
 
 def _number(item: Item, name: str) -> float:

@@ -16,7 +16,6 @@ from pgjit.console.page_entry import ANY_ROLE, PageEntry
 from pgjit.console.pages import (
     access,
     audit,
-    audit_searches,
     audit_sql,
     health,
     inbox,
@@ -40,7 +39,6 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry(title=None, path="/sessions", roles=_READS_ALL, router=replay.router),
     PageEntry(title="Audit", path="/audit", roles=_READS_ALL, router=audit.router),
     PageEntry(title=None, path="/audit/sql", roles=_READS_ALL, router=audit_sql.router),
-    PageEntry(title=None, path="/audit/searches", roles=_READS_ALL, router=audit_searches.router),
     PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
     PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),
     PageEntry(title="Proof", path="/proof", roles=_READS_ALL, router=proof.router),

@@ -1,6 +1,6 @@
 """Audit: executions by filters that are in the address, as a list, as CSV, and one of them with its records.
 
-Decides which filters the form has and how much of a text is shown. What is found is the API's.
+Decides how much of a text is shown. What is found is the API's.
 """
 
 from __future__ import annotations
@@ -13,46 +13,23 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
-from pgjit.console.address_query import AddressQuery, QueryField, read_address_query
+from pgjit.console.address_query import read_address_query
 from pgjit.console.audit_away import away_of, is_away, tried
+from pgjit.console.audit_filters import FILTERS, read_filters
 from pgjit.console.page import ThePage
+from pgjit.console.pages import audit_searches
 from pgjit.console.refusals import ConsoleApiProblem
 
-__all__ = ["FILTERS", "read_filters", "router"]
+__all__ = ["router"]
 
 router = APIRouter()
+router.include_router(audit_searches.router)
 _LIMIT: Final = 100
 _CHARACTERS: Final = 400
 _MOST_STATEMENT: Final = 50_000
 _MOST_RECORD: Final = 50_000
 _MOST_ROWS: Final = 100
-_OUTCOMES: Final = ("completed", "failed", "limited", "refused", "skipped", "suspended", "cut", "unknown")
-_ANY: Final = ("", "any")
-FILTERS: Final[dict[str, QueryField]] = {
-    "text": QueryField(label="Text of the statement", hint="A part of it; upper and lower case are alike.", most=512),
-    "identity": QueryField(label="Identity", hint="Display name, object id or TENANT/OBJECT.", most=512),
-    "object": QueryField(label="Relation or function", hint="That it read, wrote or called.", most=512),
-    "since": QueryField(label="Since", hint="2026-11-28, 2026-11-28T14:30Z, yesterday, 2h (ago)."),
-    "until": QueryField(label="Until", hint="The same; in UTC."),
-    "policy": QueryField(label="Policy"),
-    "connection": QueryField(label="Connection"),
-    "group": QueryField(label="Group", hint="Whose membership opened the session."),
-    "decision": QueryField(label="Decision", choices=(_ANY, ("allow", "allowed"), ("deny", "refused"))),
-    "ended": QueryField(label="Outcome", choices=(_ANY, *((each, each) for each in _OUTCOMES))),
-    "rule": QueryField(label="Rule", hint="That refused it."),
-    "sqlstate": QueryField(label="SQLSTATE", hint="A code, or its first two characters.", most=5),
-    "kind": QueryField(label="Kind", hint="select, update, ...", most=64),
-    "window": QueryField(label="Window"),
-    "session": QueryField(label="Session"),
-    "catalog": QueryField(label="What drivers ask by themselves", choices=(("", "left out"), ("true", "shown too"))),
-    "after_end": QueryField(label="After the window's end", choices=(("", "any time"), ("true", "only after"))),
-}
 _FIRST: Final = ("text", "identity", "object", "since", "until", "decision")
-
-
-def read_filters(text: str) -> AddressQuery:
-    """The filters in the query of an address. Raises FieldFault."""
-    return read_address_query(text, FILTERS)
 
 
 @router.get("/audit")

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
+from pgjit.console.audit_filters import read_filters
 from pgjit.console.page import TheForm, ThePage
-from pgjit.console.pages.audit import read_filters
 from pgjit.console.refusals import FieldFault
 
 __all__ = ["router"]

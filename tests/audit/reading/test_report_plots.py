@@ -49,9 +49,9 @@ def test_the_end_of_a_backend_that_nobody_saw_stands_out() -> None:
         {"who": "ben", "took_ms": 900, "gone": False},
     ]
     assert [bar.figure for bar in bars_of("kills", items)] == ["900 ms, not seen to be gone", "40 ms"]
-    assert plot_summary("kills", items, more=False) == "Of 2: half took at most 470 ms, the slowest 900 ms."
+    assert plot_summary("kills", items, more=False) == "Half of 2 took at most 470 ms, the slowest 900 ms."
     assert plot_summary("kills", items, more=True) == (
-        "Of the slowest 2: half took at most 470 ms, the slowest 900 ms."
+        "Half of the 2 slowest took at most 470 ms, the slowest 900 ms."
     )
 
 
