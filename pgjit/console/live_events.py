@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from typing import Any, Final
 
 from pgjit.audit.reading.record_words import proof_words, record_words, who_words
@@ -21,7 +21,7 @@ _LONGEST: Final = 500  # characters of a statement
 _STATE: Final = b"event: live\n"
 
 
-async def for_pages(stream: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def for_pages(stream: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
     """Whole events, each with its empty line."""
     rest = b""
     async for chunk in stream:

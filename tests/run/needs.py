@@ -47,6 +47,7 @@ LONG = (
     "audit/proof/test_checkpoint_thinning.py",
     "audit/reading/",
     "cli/test_audit.py",
+    "console/test_windows.py",
     "policy/test_decision_path.py",
     "policy/test_large_catalog.py",
     "protocol/test_round_trip.py",

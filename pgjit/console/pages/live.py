@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, timedelta
 from typing import Annotated, Any, Final
 
@@ -88,11 +89,12 @@ async def events(
 async def _followed(page: ConsolePage, stream: ApiStream) -> AsyncIterator[bytes]:
     """INVARIANT: nothing is sent for a sign-in that is over. Each comment of the API is a look at it."""
     try:
-        async for event in for_pages(stream):
-            if event.startswith(b":") and not await page.still_signed_in():
-                yield b'event: end\ndata: {"reference": "sign-in-needed"}\n\n'
-                return
-            yield event
+        async with aclosing(for_pages(stream)) as shown:
+            async for event in shown:
+                if event.startswith(b":") and not await page.still_signed_in():
+                    yield b'event: end\ndata: {"reference": "sign-in-needed"}\n\n'
+                    return
+                yield event
     finally:
         await stream.aclose()
 
