@@ -109,7 +109,10 @@ class Explainer:
                 self._stay()
                 try:
                     async with asyncio.timeout(seconds):
-                        return await question()
+                        try:
+                            return await question()
+                        except WorkerDied:  # perhaps while it was idle: the next one gets the question once more
+                            return await question()
                 except BaseException:
                     self._worker.kill()
                     raise

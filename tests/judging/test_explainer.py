@@ -25,7 +25,7 @@ class Watched(InlineExplaining):
     def __init__(self) -> None:
         self.open = asyncio.Event()
         self.begun = asyncio.Event()
-        self.dies = False
+        self.deaths = 0  # to come
         self.now = self.most = self.killed = self.closed = 0
         self.ended = asyncio.Event()
 
@@ -44,7 +44,8 @@ class Watched(InlineExplaining):
         self.most = max(self.most, self.now)
         self.begun.set()
         try:
-            if self.dies:
+            if self.deaths:
+                self.deaths -= 1
                 raise WorkerDied
             await self.open.wait()
         finally:
@@ -99,12 +100,22 @@ async def test_what_takes_too_long_is_refused_as_in_a_session() -> None:
 
 async def test_a_statement_that_kills_its_process_is_refused() -> None:
     worker = Watched()
-    worker.dies = True
+    worker.deaths = 2
     explainer = Explainer(lambda: LIMITS, worker)
     found = await explainer.explain(POLICY, "", b"SELECT 1", None)
     assert [each["rule"] for each in found["violations"]] == ["unjudgeable"]
+    worker.deaths = 2
     with pytest.raises(ExplainerUnavailable):
         await explainer.run_tests([POLICY], POLICY.name)
+    await explainer.close()
+
+
+async def test_a_process_that_was_killed_while_it_was_idle_costs_nobody_an_answer() -> None:
+    worker = Watched()
+    worker.open.set()
+    worker.deaths = 1
+    explainer = Explainer(lambda: LIMITS, worker)
+    assert (await explainer.explain(POLICY, "", b"SELECT 1", None))["decision"] == "allow"
     await explainer.close()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
@@ -17,6 +18,7 @@ from tests.console.browser.chromium import need_chromium, run_chromium
 from tests.console.browser.town import Town, open_town
 from tests.console.browser.visitor import Look, Visitor, Visitors
 from tests.run.loops import new_uvloop
+from tests.run.processes import OWNED
 
 Visit = Callable[..., Awaitable[Visitor]]
 
@@ -38,6 +40,13 @@ async def town(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
     database: DemoDatabase = request.getfixturevalue("database")
     async with open_town(database, Path(tmp_path_factory.mktemp("town"))) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def _processes_of_the_town() -> Iterator[None]:
+    """What judges and explains for it begins in some test, and goes on until the town is closed."""
+    yield
+    OWNED.update(each.pid for each in psutil.Process().children() if "pgjit.judging.worker_program" in each.cmdline())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgjit.console.pages import PAGES
+from pgjit.demo.world import ANALYSTS
 from tests.console.browser.visitor import Visitor
 
 __all__ = ["TOUR", "Stop", "missing_stops"]
@@ -43,8 +44,10 @@ TOUR = (
     Stop("execution", "odile", "/audit", "/audit/executions/"),
     Stop("sql", "odile", "/audit/sql"),
     Stop("access", "dora", "/access"),
+    Stop("access-group", "dora", f"/access?group={ANALYSTS}"),
     Stop("policies", "ana", "/policies"),
     Stop("policy", "ana", "/policies", "/policies/analyst"),
+    Stop("policy-tests", "ana", "/policies/analyst-read-only/tests"),
     Stop("proof", "odile", "/proof"),
     Stop("reports", "odile", "/reports"),
     Stop("health", "dora", "/health"),
