@@ -6,12 +6,13 @@ Decides how often they are looked at: once for all readers, however many there a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pgjit.api.caller import Caller
 from pgjit.api.shapes import SessionJson
-from pgjit.proxy.registry import Registry
+from pgjit.identity.identity import IdentityKey
+from pgjit.proxy.registry import Registry, SessionView
 
 __all__ = ["LIVE_SECONDS", "LiveSessions"]
 
@@ -26,23 +27,27 @@ class LiveSessions:
         self._registry = registry
         self._node = node
         self._steady = steady
-        self._of_all: tuple[float, str] | None = None
+        self._all: tuple[float, str] | None = None
+        self._own: tuple[float, dict[IdentityKey, list[SessionView]]] | None = None
 
     def text(self, caller: Caller) -> str:
         """The data of an event, as JSON: those of all if the caller may list them, else the caller's own.
 
-        The text of all is at most an interval old. It has no time of its own, so it is the same while nothing
-        changes.
+        It is at most an interval old. It has no time of its own, so it is the same while nothing changes.
         """
-        if not caller.reads_all:
-            return self._written(caller)
         now = self._steady()
-        if self._of_all is None or now - self._of_all[0] >= LIVE_SECONDS / 2:
-            self._of_all = now, self._written(None)
-        return self._of_all[1]
+        if caller.reads_all:
+            if self._all is None or now - self._all[0] >= LIVE_SECONDS / 2:
+                self._all = now, self._written(self._registry.latest_views(_MOST), len(self._registry))
+            return self._all[1]
+        if self._own is None or now - self._own[0] >= LIVE_SECONDS / 2:
+            own: dict[IdentityKey, list[SessionView]] = {}
+            for view in self._registry.views():
+                own.setdefault(view.identity.key, []).append(view)
+            self._own = now, own
+        mine = self._own[1].get(caller.key, [])
+        return self._written(mine[: -_MOST - 1 : -1], len(mine))
 
-    def _written(self, owner: Caller | None) -> str:
-        views = [view for view in self._registry.views() if owner is None or view.identity.key == owner.key]
-        views.sort(key=lambda view: (view.opened_at, view.id), reverse=True)
-        sessions = [SessionJson.of(view, self._node).model_dump(mode="json") for view in views[:_MOST]]
-        return json.dumps({"node": self._node, "sessions": sessions, "more": len(views) > _MOST})
+    def _written(self, views: Sequence[SessionView], count: int) -> str:
+        sessions = [SessionJson.of(view, self._node).model_dump(mode="json") for view in views]
+        return json.dumps({"node": self._node, "sessions": sessions, "more": count > len(views)})

@@ -8,6 +8,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Literal, Protocol
 
 from pgjit.grants.usage import Usage
@@ -129,6 +130,11 @@ class Registry:
     def views(self) -> list[SessionView]:
         """All live sessions, for people to see."""
         return [view for session in self if (view := session.view) is not None]
+
+    def latest_views(self, most: int) -> list[SessionView]:
+        """Those of the sessions that opened last, the latest first. It looks at no others."""
+        views = (session.view for session in reversed(list(self._sessions.values())))
+        return list(islice((view for view in views if view is not None), most))
 
     def get(self, session_id: str) -> RegisteredSession | None:
         return self._sessions.get(session_id)
