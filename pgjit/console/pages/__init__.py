@@ -16,6 +16,7 @@ from pgjit.console.page_entry import ANY_ROLE, PageEntry
 from pgjit.console.pages import (
     access,
     audit,
+    audit_searches,
     audit_sql,
     health,
     inbox,
@@ -38,6 +39,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry(title="Windows", path="/windows", roles=ANY_ROLE, router=windows.router),
     PageEntry(title=None, path="/sessions", roles=_READS_ALL, router=replay.router),
     PageEntry(title="Audit", path="/audit", roles=_READS_ALL, router=audit.router),
+    PageEntry(title=None, path="/audit", roles=_READS_ALL, router=audit_searches.router),  # forms of that page
     PageEntry(title=None, path="/audit/sql", roles=_READS_ALL, router=audit_sql.router),
     PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
     PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),

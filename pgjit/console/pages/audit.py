@@ -17,13 +17,11 @@ from pgjit.console.address_query import read_address_query
 from pgjit.console.audit_away import away_of, is_away, tried
 from pgjit.console.audit_filters import FILTERS, read_filters
 from pgjit.console.page import ThePage
-from pgjit.console.pages import audit_searches
 from pgjit.console.refusals import ConsoleApiProblem
 
 __all__ = ["router"]
 
 router = APIRouter()
-router.include_router(audit_searches.router)
 _LIMIT: Final = 100
 _CHARACTERS: Final = 400
 _MOST_STATEMENT: Final = 50_000

@@ -1,11 +1,22 @@
-// Shows how far a verification is, and its result when it is over.
+// Shows how far a verification is, and its result when it is over. Every quarter of it is said to screen readers.
 
 const EVERY = 2000; // milliseconds
+const QUARTER = 25; // per cent
 
 const line = document.querySelector("[data-verification=running]");
 if (line !== null) {
   const bar = line.querySelector("progress");
   const percent = line.querySelector("[data-percent]");
+  const said = line.querySelector("[data-said]");
+  let quarter = Math.floor(bar.value / QUARTER);
+  const show = (value) => {
+    bar.value = value;
+    percent.textContent = `${value} %`;
+    if (Math.floor(value / QUARTER) !== quarter) {
+      quarter = Math.floor(value / QUARTER);
+      said.textContent = `${value} % are read`;
+    }
+  };
   const look = async () => {
     try {
       const answer = await fetch("/proof/progress", { headers: { accept: "application/json" } });
@@ -13,16 +24,14 @@ if (line !== null) {
         location.reload(); // the sign-in is over, or the role is gone: the page says so
         return;
       }
-      if (answer.ok) {
-        const state = await answer.json();
-        if (state.state !== "running") {
-          location.reload();
-          return;
-        }
-        bar.value = state.percent;
-        percent.textContent = `${state.percent} %`;
-      } else {
+      const state = answer.ok ? await answer.json() : null;
+      if (state === null) {
         percent.textContent = "is not known now";
+      } else if (state.state !== "running") {
+        location.reload();
+        return;
+      } else {
+        show(state.percent);
       }
     } catch {
       percent.textContent = "is not known now";
