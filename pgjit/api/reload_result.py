@@ -10,7 +10,7 @@ from typing import Protocol
 from pgjit.api.refusals import CallRefused
 from pgjit.grants.actor import Actor
 
-__all__ = ["ChangedNames", "EndedEarlier", "ReloadRefused", "ReloadResult", "ReloadService"]
+__all__ = ["ChangedNames", "EndedEarlier", "ReloadRefused", "ReloadResult", "ReloadService", "ReloadStanding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,19 @@ class ReloadRefused(CallRefused):
         return {**super().problem(), "faults": list(self.faults)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadStanding:
+    """What is in force, and what was wrong with what was read last, if that was refused."""
+
+    in_force_since: datetime
+    refused_at: datetime | None = None
+    faults: tuple[str, ...] = ()  # the first of them, each with its place
+    restart: tuple[str, ...] = ()  # keys whose values in the files need a restart
+
+
 class ReloadService(Protocol):
+    @property
+    def standing(self) -> ReloadStanding: ...
+
     async def run(self, trigger: str, by: Actor | None = None) -> ReloadResult:
         """Read the files again, and put in force what they say. Raises ReloadRefused: then nothing was changed."""

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pgjit.api.reload_result import EndedEarlier, ReloadRefused, ReloadResult
+from pgjit.api.reload_result import EndedEarlier, ReloadRefused, ReloadResult, ReloadStanding
 from pgjit.api.section import HttpRolesSection
 from pgjit.app.certificate_files import expiries
 from pgjit.app.config_change import (
@@ -54,6 +54,7 @@ class ReloadState:
     in_force_since: datetime  # the configuration
     succeeded: int = 0
     failed: int = 0
+    refused_at: datetime | None = None  # the last reload, if it was refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,15 @@ class Reload:
         section = self.config.file.api
         return HttpRolesSection() if section is None else section.roles
 
+    @property
+    def standing(self) -> ReloadStanding:
+        return ReloadStanding(
+            in_force_since=self.state.in_force_since,
+            refused_at=self.state.refused_at,
+            faults=tuple(self._refused[:_MOST_FAULTS]),
+            restart=self._restart,
+        )
+
     def reach(self, listener: Listener) -> Listener:
         """From now on it serves with the certificate and the limits that are in force."""
         self.on_tls.append(listener.serve_with)
@@ -107,7 +117,7 @@ class Reload:
                 reading = await asyncio.to_thread(self._read)
                 change = change_of(self.config, reading.config, self._digests, reading.digests)
                 if trigger == "watch" and not change and change.restart == self._restart:
-                    self._refused = []
+                    self._refused, self.state.refused_at = [], None
                     return ReloadResult(config_hash=self.config.sha256, restart=change.restart)
                 # No await from the record on: what is recorded later was judged by the new rules.
                 self._services.journal.append([self._reloaded(trigger, by, reading, change)])
@@ -207,7 +217,7 @@ class Reload:
     def _done(self, change: ConfigChange, followed: Followed) -> ReloadResult:
         self.state.succeeded += 1
         self._refused, self._restart = [], change.restart
-        self.state.in_force_since = self._services.clock()
+        self.state.in_force_since, self.state.refused_at = self._services.clock(), None
         result = ReloadResult(
             config_hash=self.config.sha256,
             policies=change.policies,
@@ -248,6 +258,7 @@ class Reload:
             return refused  # the watch tries again now and then, and nothing is new
         self._refused = faults
         self.state.failed += 1
+        self.state.refused_at = self._services.clock()
         _log.error("%s", refused.message)
         for fault in faults:
             _log.error("%s", fault)

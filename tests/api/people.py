@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from pgjit.api.event_feed import EventFeed
 from pgjit.api.http_api import PREFIX, http_api, new_endpoints
 from pgjit.api.readiness import ReadinessBoard
-from pgjit.api.reload_result import ReloadResult
+from pgjit.api.reload_result import ReloadResult, ReloadStanding
 from pgjit.api.section import HttpApiSection, HttpRolesSection
 from pgjit.api.services import ApiServices
 from pgjit.audit.journal import Journal
@@ -110,6 +110,8 @@ class Told:
 
 class _Reloading:
     """A reload that finds nothing new."""
+
+    standing = ReloadStanding(in_force_since=NOW)
 
     async def run(self, trigger: str, by: Actor | None = None) -> ReloadResult:
         return ReloadResult(config_hash="ab" * 32)

@@ -30,6 +30,7 @@ GET    policy-files                403   403   403   200   200   200   403
 GET    policies/reading/file       403   403   403   200!  200!  200!  403
 POST   policies/reading/explain    403   403   403   200!  200!  200!  403
 GET    policies/reading/tests      403   403   403   200!  200!  200!  403
+GET    reload                      403   403   403   200   200   200   403
 GET    health                      403   403   403   200   200   200   403
 GET    access?group=g-members      403   200   403   403   200!  200!  200
 GET    access?identity=T/oid-admin 403   403   403   403   200!  200!  403

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pgjit.api.reload_result import ReloadResult, ReloadStanding
 from pgjit.errors import ServerUnavailable
+from pgjit.grants.actor import Actor
+from tests.api.people import NOW
 from tests.api.test_policy_files import CATALOG, Folder
 from tests.console.visits import Visits
 from tests.judging.test_explanation import FILE
@@ -52,6 +55,27 @@ async def test_a_file_that_was_changed_is_named_as_not_in_force(visits: Visits, 
     assert "changed_since" not in page
     folder.reader.unlink()
     assert "It was removed since it was read" in (await admin.get("/policies/reader")).text
+
+
+async def test_a_reload_that_was_refused_is_named_with_its_faults(visits: Visits) -> None:
+    class Refused:
+        standing = ReloadStanding(
+            in_force_since=NOW, refused_at=NOW, faults=("reader.yaml:5:1: `<script>alert(1)</script>`",)
+        )
+
+        async def run(self, trigger: str, by: Actor | None = None) -> ReloadResult:
+            raise AssertionError("a page reloads nothing")
+
+    auditor = await visits.of("auditor")
+    assert "reload was refused" not in (await auditor.get("/policies")).text
+    visits.use(reload=Refused())
+    page = (await (await visits.of("auditor")).get("/policies")).text
+    assert "The last reload was refused" in page
+    assert "reader.yaml:5:1: `&lt;script&gt;" in page
+    visits.use(reload=None)
+    page = (await (await visits.of("auditor")).get("/policies")).text
+    assert "Since when they are in force is not known now" in page
+    assert "reader" in page
 
 
 async def test_a_statement_is_explained_with_caret_and_grounds(visits: Visits) -> None:

@@ -225,6 +225,14 @@ async def test_an_admin_reloads_by_the_command(
     assert isinstance(by, dict)
     assert (by["oid"], by["via"]) == (ann.oid, "api")
     assert len(records(world, "config.refused")) == 2
+    async with client(world, token_of(world, ann)) as api:
+        standing = (await api.get("reload")).json()
+        assert standing["refused_at"] > standing["in_force_since"]
+        assert ["reader.yaml:5:1: `ttl`" in each for each in standing["faults"]] == [True]
+        edit_policy(world, "reader", "ttl: soon", "ttl: 25m")
+        assert (await api.post("reload")).status_code == 200
+        standing = (await api.get("reload")).json()
+        assert (standing["refused_at"], standing["faults"]) == (None, [])
 
 
 async def test_nobody_else_reloads(world: World) -> None:

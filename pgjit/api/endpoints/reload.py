@@ -1,4 +1,4 @@
-"""`reload`: read the configuration again, and put it in force."""
+"""`reload`: read the configuration again, and put it in force; and how that went the last time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pgjit.api.caller import CallerRole
 from pgjit.api.endpoints.windows import actor_of
 from pgjit.api.refusals import CallRefused
-from pgjit.api.reload_result import ChangedNames, ReloadResult
-from pgjit.api.services import TheCall, TheServices
+from pgjit.api.reload_result import ChangedNames, ReloadResult, ReloadService
+from pgjit.api.services import ApiServices, TheCall, TheServices
 
 __all__ = ["router"]
 
@@ -71,14 +71,45 @@ class ReloadJson(BaseModel):
         )
 
 
+class ReloadStandingJson(BaseModel):
+    """`refused_at`, `faults`: of the last reload, if it was refused; what was in force before is in force still.
+
+    `restart`: keys whose values in the files need a restart of this node.
+    """
+
+    node: str
+    in_force_since: datetime
+    refused_at: datetime | None
+    faults: list[str]
+    restart: list[str]
+
+
+@router.get("/reload")
+async def standing(call: TheCall, services: TheServices) -> ReloadStandingJson:
+    """Since when the configuration of this node is in force, and why a later one is not."""
+    call.require(CallerRole.REVIEWER, CallerRole.AUDITOR, CallerRole.ADMIN)
+    found = _service(services).standing
+    return ReloadStandingJson(
+        node=services.node,
+        in_force_since=found.in_force_since,
+        refused_at=found.refused_at,
+        faults=list(found.faults),
+        restart=list(found.restart),
+    )
+
+
 @router.post("/reload", response_model=ReloadJson)
 async def reload(call: TheCall, services: TheServices) -> JSONResponse:
     """Read the configuration of this node again, and put it in force. With a fault in it nothing changes: 422."""
     role = call.require(CallerRole.ADMIN)
 
     async def action() -> ReloadJson:
-        if services.reload is None:
-            raise CallRefused("this node cannot reload", reference="reload-unavailable", status=503)
-        return ReloadJson.of(await services.reload.run("api", actor_of(call)), services.node)
+        return ReloadJson.of(await _service(services).run("api", actor_of(call)), services.node)
 
     return await call.change(role, "configuration", action)
+
+
+def _service(services: ApiServices) -> ReloadService:
+    if services.reload is None:
+        raise CallRefused("this node cannot reload", reference="reload-unavailable", status=503)
+    return services.reload

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from pgjit.console.known import known
 from pgjit.console.page import ConsolePage, TheLivePage, ThePage
-from pgjit.console.refusals import ConsoleApiProblem
 
 __all__ = ["router"]
 
@@ -27,9 +27,5 @@ async def checks(page: TheLivePage) -> HTMLResponse:
 
 
 async def _known(page: ConsolePage) -> dict[str, Any]:
-    try:
-        return {"health": await page.api.get("/health"), "unknown": None}
-    except ConsoleApiProblem as problem:
-        if problem.status != 503:
-            raise
-        return {"health": None, "unknown": problem}
+    found = await known(page.api.get("/health"))
+    return {"health": found.value, "unknown": found.problem}

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from pgjit.console.form import PageForm
+from pgjit.console.known import known
 from pgjit.console.page import ConsolePage, TheForm, ThePage
 from pgjit.console.pointed_line import pointed_line
 from pgjit.console.refusals import ConsoleApiProblem, FieldFault
@@ -28,6 +29,7 @@ _MOST_LINES: Final = 2000  # of a file
 async def policies(page: ThePage) -> HTMLResponse:
     listed = (await page.api.get("/policies"))["items"]
     files, unknown = await _part(page, "/policy-files")
+    reload = await known(page.api.get("/reload"))
     of_policy = {each["policy"]: each for each in files}
     return page.show(
         "policies.html",
@@ -35,6 +37,7 @@ async def policies(page: ThePage) -> HTMLResponse:
         others=[each for each in files if each["policy"] is None],
         changed=[each for each in files if each["policy"] is not None and each["state"] != "in-force"],
         unknown=unknown,
+        reload=reload,
     )
 
 
@@ -87,12 +90,8 @@ async def _part(
     page: ConsolePage, path: str, query: dict[str, object] | None = None
 ) -> tuple[list[dict[str, Any]], ConsoleApiProblem | None]:
     """The items of a list; where it cannot be known now, why. The rest of the page stands all the same."""
-    try:
-        return (await page.api.get(path, query))["items"], None
-    except ConsoleApiProblem as problem:
-        if problem.status < 500:
-            raise
-        return [], problem
+    found = await known(page.api.get(path, query))
+    return ([] if found.value is None else found.value["items"]), found.problem
 
 
 def _statement(form: PageForm) -> str:
