@@ -61,6 +61,7 @@ class ConsolePage:
     def __init__(self, request: Request, services: ConsoleServices, signed_in: SignedIn, caller: Caller) -> None:
         self.request = request
         self.signed_in = signed_in
+        self.caller = caller
         self.person = Person(caller.identity.display, caller.key, caller.roles)
         client = request.client
         self.api = ConsoleApi(

@@ -53,3 +53,13 @@ def test_its_modules_are_compiled(environment: Path) -> None:
 @pytest.mark.live
 def test_it_runs_the_demo(environment: Path) -> None:
     assert "window" in _run(environment, "demo", "--once")
+
+
+@pytest.mark.live
+def test_it_has_the_consoles_templates_and_static_files(environment: Path) -> None:
+    console = Path("pgjit") / "console"
+    [installed] = environment.glob(f"lib/python*/site-packages/{console}")
+    for folder in ("templates", "static"):
+        names = sorted(each.name for each in (ROOT / console / folder).iterdir())
+        assert names
+        assert sorted(each.name for each in (installed / folder).iterdir()) == names

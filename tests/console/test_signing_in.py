@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -204,3 +205,58 @@ async def test_two_cookies_are_no_cookie(tmp_path: Path) -> None:
         headers = {"cookie": f"__Host-pgjit={secret}; __Host-pgjit={secret}"}
         response = await visits.browser().client.get(f"{ORIGIN}/", headers=headers)
         assert response.headers["location"] == "/sign-in?to=%2F"
+
+
+async def test_sign_ins_of_one_address_are_slowed_down_before_the_provider_is_asked(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        browser = visits.browser()
+        statuses = [(await browser.client.get("/sign-in/start")).status_code for _ in range(40)]
+        assert (statuses[0], statuses[-1]) == (303, 429)
+        assert len(visits.login.asked) == statuses.count(303)
+        assert (await browser.get("/sign-in")).status_code == 200
+
+
+async def test_while_one_worker_renews_the_tokens_the_others_use_the_old_ones(tmp_path: Path) -> None:
+    async with Visits(tmp_path, console={"idle_minutes": 120}) as visits:
+        ana = await visits.of("reviewer")
+        [kept] = visits.sign_ins.sign_ins
+        visits.now += timedelta(minutes=57)
+        visits.sign_ins.renewing[kept] = visits.now + timedelta(seconds=30)
+        assert (await ana.get("/")).headers["location"] == "/requests"
+        assert visits.login.renewals == 0
+
+
+async def test_tabs_that_come_at_once_renew_the_tokens_once(tmp_path: Path) -> None:
+    async with Visits(tmp_path, console={"idle_minutes": 120}) as visits:
+        ana = await visits.of("reviewer")
+        people = visits.provider.people
+        people["renewed"] = replace(people["reviewer"], expires_at=visits.now + timedelta(hours=3))
+        visits.login.renewed = "renewed"
+        visits.now += timedelta(minutes=61)
+        console = visits.console
+        tabs = [visits.browser(console) for _ in range(5)]
+        for tab in tabs:
+            tab.client.cookies = ana.client.cookies
+        pages = await asyncio.gather(*(tab.get("/requests") for tab in tabs))
+        assert ([page.status_code for page in pages], visits.login.renewals) == ([200] * 5, 1)
+
+
+async def test_a_provider_that_is_away_ends_no_sign_in(tmp_path: Path) -> None:
+    async with Visits(tmp_path, console={"idle_minutes": 120}) as visits:
+        ana = await visits.of("reviewer")
+        visits.login.away = True
+        visits.now += timedelta(minutes=57)
+        assert (await ana.get("/requests")).status_code == 200
+        visits.now += timedelta(minutes=5)
+        page = await ana.get("/requests")
+        assert (page.status_code, "Identity provider cannot be used now" in page.text) == (503, True)
+        assert len(visits.sign_ins.sign_ins) == 1
+
+
+async def test_what_was_sealed_for_somebody_else_opens_nothing(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        ana, ben = await visits.of("reviewer"), await visits.of("admin")
+        first, second = visits.sign_ins.sign_ins.values()
+        visits.sign_ins.sign_ins[first.id] = replace(first, sealed=second.sealed)
+        assert (await ana.get("/requests")).headers["location"] == "/sign-in?to=%2Frequests"
+        assert (await ben.get("/requests")).status_code == 200

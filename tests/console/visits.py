@@ -5,6 +5,7 @@ The identity provider is a stand-in: `FakeLogin` gives each person the token of 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from pgjit.console.page_entry import PageEntry
 from pgjit.console.pages import PAGES
 from pgjit.console.provider_login import ProviderTokens, TokensRefused
 from pgjit.console.refusals import SignInRefused
+from pgjit.errors import ServerUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.sign_in import KeptSignIn
 from pgjit.grants.store import Store
@@ -86,6 +88,7 @@ class FakeLogin:
         self.asked: list[tuple[bool, tuple[str, ...]]] = []  # whether anew, and the contexts
         self.renewed: str | None = None
         self.renewals = 0
+        self.away = False
 
     async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
         self.asked.append((again, contexts))
@@ -98,6 +101,9 @@ class FakeLogin:
 
     async def renew(self, refresh: str) -> ProviderTokens:
         self.renewals += 1
+        if self.away:
+            raise ServerUnavailable("identity provider cannot be used now", reference="provider-unavailable")
+        await asyncio.sleep(0)
         if self.renewed is None:
             raise TokensRefused
         return ProviderTokens(self.renewed, refresh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from html import unescape
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 
@@ -31,7 +31,11 @@ class ConsoleClient:
 
     async def sign_in(self, person: RegisteredPrincipal | None, to: str = "", at: str = "") -> httpx.Response:
         """The console's response to the provider's answer; None: the person cancels. `at`: another console."""
-        started = await self.http.get(urljoin(at, "/sign-in/start"), params={"to": to})
+        return await self.step_up(urljoin(at, f"/sign-in/start?{urlencode({'to': to})}"), person)
+
+    async def step_up(self, link: str, person: RegisteredPrincipal | None) -> httpx.Response:
+        """The same by a link of the console that leads to the provider."""
+        started = await self.http.get(link)
         assert started.status_code == 303, started.text
         place = started.headers["location"]
         page = await self.http.get(place)

@@ -5,13 +5,14 @@ Decides where a browser goes after a sign-in: to a page of this console, whateve
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import StringConstraints
 
-from pgjit.api.caller import CallerRole, is_person
+from pgjit.api.caller import Caller, CallerRole, is_person
 from pgjit.api.refusals import BearerRefused
 from pgjit.audit.event import ApiCalled
 from pgjit.console.cookie_secret import CookieSecret, base64url, unbase64url
@@ -22,11 +23,11 @@ from pgjit.console.provider_login import ProviderTokens
 from pgjit.console.refusals import SignInRefused
 from pgjit.console.services import ConsoleServices, address_of, services_of
 from pgjit.errors import JournalUnavailable, ServerUnavailable
-from pgjit.identity.identity import Identity
 
 __all__ = ["router"]
 
 router = APIRouter()
+_log = logging.getLogger("pgjit.console")
 _FLOW_SECONDS: Final = 600
 _Wanted = Annotated[str, Query(max_length=2000)]
 _Context = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
@@ -62,8 +63,10 @@ async def start(request: Request, to: _Wanted = "", again: bool = False, context
 
     `again`: the person has to sign in there anew. `context`: authentication contexts that the person has to satisfy.
     """
+    services = services_of(request)
+    services.sign_ins.note_step(request)
     secret = CookieSecret.new()
-    address = await services_of(request).login.address(secret, again=again, contexts=context)
+    address = await services.login.address(secret, again=again, contexts=context)
     response = RedirectResponse(address, 303)
     target = base64url(wanted_path(request, to).encode())
     set_cookie(response, FLOW, f"{secret.text}.{target}", seconds=_FLOW_SECONDS)
@@ -74,6 +77,7 @@ async def start(request: Request, to: _Wanted = "", again: bool = False, context
 async def signed_in(request: Request) -> Response:
     """The provider's answer. The browser gets a cookie with a new secret, and goes to the page that it wanted."""
     services = services_of(request)
+    services.sign_ins.note_step(request)
     text, _, target = (cookie(request, FLOW) or "").partition(".")
     flow = CookieSecret.read(text)
     if flow is None:
@@ -83,11 +87,14 @@ async def signed_in(request: Request) -> Response:
             status=400,
         )
     tokens = await services.login.redeem(flow, dict(request.query_params))
-    identity, roles = await _accepted(services, tokens, request)
-    _record(services, identity, roles, request)
+    caller = await _accepted(services, tokens, request)
+    try:
+        _record(services, caller, request)
+    except JournalUnavailable:
+        raise _not_recorded() from None
     if (earlier := CookieSecret.read(cookie(request, SIGN_IN))) is not None:
         await services.sign_ins.end(earlier)
-    secret = await services.sign_ins.begin(tokens, identity)
+    secret = await services.sign_ins.begin(tokens, caller.identity)
     response = RedirectResponse(wanted_path(request, _decoded(target)) or "/", 303)
     set_cookie(response, SIGN_IN, secret.text, seconds=None)
     set_cookie(response, FLOW, "", seconds=0)
@@ -99,15 +106,17 @@ async def sign_out(request: Request, page: ThePage, form: TheForm) -> Response: 
     """End the sign-in here, on every node. That at the identity provider stays."""
     services = services_of(request)
     await services.sign_ins.end(page.signed_in.secret)
+    try:
+        _record(services, page.caller, request)
+    except JournalUnavailable as fault:
+        _log.error("a sign-out could not be recorded: %s", fault.message)
     response = RedirectResponse("/sign-in?out=true", 303)
     set_cookie(response, SIGN_IN, "", seconds=0)
     response.headers["clear-site-data"] = '"cache", "storage"'
     return response
 
 
-async def _accepted(
-    services: ConsoleServices, tokens: ProviderTokens, request: Request
-) -> tuple[Identity, frozenset[CallerRole]]:
+async def _accepted(services: ConsoleServices, tokens: ProviderTokens, request: Request) -> Caller:
     """INVARIANT: only a person signs in, by a token that the HTTP API accepts."""
     try:
         caller = await services.admission.of_token(tokens.access, address_of(request), fresh=True, counted=False)
@@ -122,30 +131,31 @@ async def _accepted(
     # OpenID Connect, 5.3.2 asks for it of UserInfo; both tokens must be of one person.
     if (oid := tokens.id_claims.get("oid")) is not None and str(oid).lower() != identity.key.oid.lower():
         raise SignInRefused("The ID token and the access token are not of one person.", hint="Start again.")
-    return identity, caller.roles
+    return caller
 
 
-def _record(services: ConsoleServices, identity: Identity, roles: frozenset[CallerRole], request: Request) -> None:
-    """A sign-in that cannot be recorded does not happen."""
-    role = next((role.value for role in reversed(CallerRole) if role in roles), "none")
+def _record(services: ConsoleServices, caller: Caller, request: Request) -> None:
+    """Raises JournalUnavailable."""
+    role = caller.strongest(reversed(CallerRole))
     event = ApiCalled(
         at=services.clock(),
-        identity=identity,
-        role=role,
-        method="GET",
-        path="/signed-in",
+        identity=caller.identity,
+        role="none" if role is None else role.value,
+        method=request.method,
+        path=request.url.path,
         target=None,
-        source=address_of(request),
+        source=caller.source,
         status=None,
     )
-    try:
-        services.api_services.journal.append([event])
-    except JournalUnavailable:
-        raise ServerUnavailable(
-            "sign-in was not carried out because it could not be recorded",
-            reference="journal-unavailable",
-            hint="Try again later; the operators of this proxy have to look at its journal.",
-        ) from None
+    services.api_services.journal.append([event])
+
+
+def _not_recorded() -> ServerUnavailable:
+    return ServerUnavailable(
+        "sign-in was not carried out because it could not be recorded",
+        reference="journal-unavailable",
+        hint="Try again later; the operators of this proxy have to look at its journal.",
+    )
 
 
 def _decoded(target: str) -> str:
