@@ -53,6 +53,8 @@ class EventFeed:
         self._seq = seq
         self._news = asyncio.Event()
         self._readers: Counter[HolderKey] = Counter()
+        self.changes = 0
+        """How often the store was changed, by any node; only counted where several share it."""
         self.closed = False
 
     def take(self, first: int, lines: Sequence[bytes]) -> None:
@@ -68,6 +70,14 @@ class EventFeed:
         if len(self._events) == _KEPT:
             self._before = self._events[0].seq
         self._events.append(FeedEvent(seq, record["type"], record))
+        self._wake()
+
+    def note_change(self) -> None:
+        """A node has changed something in the store: readers of other nodes have no event of it."""
+        self.changes += 1
+        self._wake()
+
+    def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
@@ -115,7 +125,7 @@ class EventFeed:
         return [event for event in self._events if event.seq > position]
 
     async def wait(self, position: int, seconds: float) -> None:
-        """Until there is an event after `position`, the feed is closed, or the time is over."""
+        """Until there is an event after `position`, something changed, the feed is closed, or the time is over."""
         news = self._news
         if self.closed or (self._events and self._events[-1].seq > position):
             return

@@ -19,6 +19,7 @@ from pgjit.policy.policy import Policy
 __all__ = ["EventStream"]
 
 _SECONDS = 15.0  # between two comments; the rights are checked again then
+_CHANGE_SECONDS = 5.0  # between two events `changed`
 _RETRY_MS = 3000
 _SHOWN = ("tid", "oid", "kind", "display")  # of an identity
 
@@ -43,6 +44,8 @@ class EventStream:
         self._check = check
         self._live = live
         self._sent_live = ""
+        self._seen_changes = feed.changes
+        self._next_change = 0.0  # when the next event `changed` may be sent, by the monotonic clock
         self._seconds = seconds
 
     async def text(self, last_id: str | None) -> AsyncIterator[str]:
@@ -61,10 +64,10 @@ class EventStream:
                 position = event.seq
                 if self._sees(event):
                     yield self._written(event)
-            if text := self._changed_sessions():
-                yield text
-            most = check_at - time.monotonic()
-            await feed.wait(position, max(0.0, most if self._live is None else min(most, LIVE_SECONDS)))
+            for text in (self._changed_sessions(), self._changed_store()):
+                if text:
+                    yield text
+            await feed.wait(position, max(0.0, self._next_look(check_at) - time.monotonic()))
             if time.monotonic() < check_at:
                 continue
             check_at = time.monotonic() + self._seconds
@@ -82,6 +85,22 @@ class EventStream:
             return ""
         self._sent_live = text
         return f"event: live\ndata: {text}\n\n"
+
+    def _changed_store(self) -> str:
+        """It says nothing of what has changed, so everybody may know it."""
+        now = time.monotonic()
+        if self._feed.changes == self._seen_changes or now < self._next_change:
+            return ""
+        self._seen_changes, self._next_change = self._feed.changes, now + _CHANGE_SECONDS
+        return "event: changed\ndata: {}\n\n"
+
+    def _next_look(self, check_at: float) -> float:
+        looks = [check_at]
+        if self._live is not None:
+            looks.append(time.monotonic() + LIVE_SECONDS)
+        if self._feed.changes != self._seen_changes:
+            looks.append(self._next_change)
+        return min(looks)
 
     def _sees(self, event: FeedEvent) -> bool:
         caller = self._caller

@@ -22,6 +22,7 @@ from pgjit.api.serving import CONNECTIONS_OF_ADDRESS, HttpServer
 from pgjit.app.console_parts import new_console
 from pgjit.app.from_config import server_tls
 from pgjit.app.readiness import ConnectionProbes, WatchedParts, readiness_checks
+from pgjit.app.store_changes import reporting_changes
 from pgjit.clock import Clock
 from pgjit.config import AdminSection, Config
 from pgjit.telemetry import Telemetry
@@ -71,6 +72,7 @@ async def open_api(
         tls = server_tls(config, section.tls or config.file.tls)
         server = HttpServer(served, tls, most_of_address=CONNECTIONS_OF_ADDRESS)
         await services.provider.start()
+        await opened.enter_async_context(reporting_changes(services.store, services.feed.note_change))
         try:
             await server.open(section.listen.host, section.listen.port, inherited)
             yield server

@@ -147,6 +147,24 @@ async def test_a_reader_that_lost_its_role_sees_no_more() -> None:
     assert await read(text, 2) == [": still here\n\n"] * 2
 
 
+async def test_a_change_by_another_node_is_said_once_and_without_what_it_was() -> None:
+    feed = EventFeed("n1")
+    feed.note_change()
+    text = stream(feed, "nobody").text(None)
+    reading = asyncio.create_task(read(text, 1))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        feed.note_change()
+    assert await reading == ["event: changed\ndata: {}\n\n"], "what was before the stream is no news"
+    feed.note_change()
+    following = asyncio.ensure_future(anext(text))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not following.done(), "not again at once"
+    feed.take(1, [line(1, "request.made", owner="nobody")])
+    assert kinds([await following]) == ["request.made"]
+
+
 async def test_a_feed_that_closes_ends_its_streams() -> None:
     feed = EventFeed("n1")
     text = stream(feed, "admin", seconds=0).text(None)

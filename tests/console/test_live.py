@@ -41,6 +41,16 @@ async def test_an_admin_sees_what_runs_and_what_is_left(tmp_path: Path) -> None:
         assert f'data-since="{NOW.isoformat().replace("+00:00", "Z")}"' in page.text
 
 
+async def test_what_runs_longest_is_at_the_top(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        await furnished(visits)
+        add(visits, "s_2", running=replace(RUNNING, started_at=NOW - timedelta(seconds=5)))
+        add(visits, "s_3", running=replace(RUNNING, started_at=NOW - timedelta(seconds=50)))
+        add(visits, "s_4", running=None, state="idle")
+        page = (await (await visits.of("admin")).get("/live")).text
+        assert re.findall(r'data-key="(s_[^"]+)"', page)[:2] == ["s_3", "s_2"]
+
+
 @pytest.mark.parametrize(
     ("who", "sessions", "kills", "locks"),
     [

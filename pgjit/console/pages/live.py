@@ -38,6 +38,8 @@ async def live(page: ThePage, sessions: Text = None, windows: Text = None) -> Re
     listed: KnownPart | None = None
     if page.person.has(*_LISTS_SESSIONS):
         listed = await known(page.api.get("/sessions", {"limit": 50, "cursor": sessions}))
+        if listed.value is not None:
+            listed.value["items"].sort(key=_longest_first)
     opened = await known(page.api.get("/windows", {"state": "open", "limit": 50, "cursor": windows}))
     locks = await known(page.api.get("/locks", {"limit": 50})) if page.person.has(*_READS_ALL) else None
     return page.show(
@@ -97,6 +99,12 @@ async def _followed(page: ConsolePage, stream: ApiStream) -> AsyncIterator[bytes
                 yield event
     finally:
         await stream.aclose()
+
+
+def _longest_first(session: dict[str, Any]) -> tuple[bool, str]:
+    """Those that run something come first, that which runs longest at the top; the others stay in their order."""
+    running = session["running"]
+    return running is None, "" if running is None else str(running["started_at"])
 
 
 def _scope(form: PageForm) -> tuple[str, dict[str, Any]]:

@@ -173,6 +173,7 @@ function follow() {
   source.onmessage = heard;
   source.addEventListener("live", sessions);
   source.addEventListener("gap", refreshSoon);
+  source.addEventListener("changed", refreshSoon); // by another node, which has the event of it
   source.addEventListener("end", () => {
     stop();
     say("Your sign-in is over, or its rights have changed: reload the page. What is shown is not followed any more.");
