@@ -33,7 +33,7 @@ class PageForm:
         values = self._fields.get(name, [])
         if len(values) > 1:
             raise FieldFault(name, "It was sent more than once.")
-        value = values[0].replace("\r\n", "\n").strip() if values else ""
+        value = values[0].replace("\r\n", "\n").strip(" \t\n") if values else ""
         if len(value) > most:
             raise FieldFault(name, f"It may have at most {most} characters.")
         if _CONTROL.search(value):

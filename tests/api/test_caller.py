@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgjit.api.caller import RoleTable
+from pgjit.api.caller import CallerRole, RoleTable
 from pgjit.api.section import HttpRolesSection
 from tests.api.people import ADMINS, AUDITORS, MEMBERS, OTHERS, PEOPLE, REVIEWERS, policies
 
@@ -39,3 +39,12 @@ def test_roles_that_are_configured_take_the_place_of_the_policies() -> None:
 def test_the_directory_is_queried_for_the_groups_that_matter() -> None:
     table = RoleTable(lambda: HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
     assert table.groups == {MEMBERS, OTHERS, REVIEWERS, AUDITORS, ADMINS}
+
+
+def test_the_groups_that_give_a_role_are_named_for_people() -> None:
+    table = RoleTable(lambda: HttpRolesSection(auditor=(AUDITORS,), admin=(ADMINS,)), policies())
+    assert table.givers([CallerRole.AUDITOR, CallerRole.ADMIN]) == [AUDITORS, ADMINS]
+    assert table.givers([CallerRole.REQUESTER]) == [MEMBERS, OTHERS]
+    assert table.givers([CallerRole.REVIEWER]) == [REVIEWERS]
+    configured = RoleTable(lambda: HttpRolesSection(reviewer=(AUDITORS,)), policies())
+    assert configured.givers([CallerRole.REVIEWER, CallerRole.ADMIN]) == [AUDITORS]
