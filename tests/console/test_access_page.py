@@ -132,10 +132,11 @@ async def test_a_lock_on_everything_and_nothing_to_choose(visits: Visits) -> Non
     assert page.count("Locked: nothing opens here now. Lock on all,") == 2
 
 
-async def test_the_page_of_a_window_leads_to_what_its_identity_can_do_now(visits: Visits) -> None:
-    visits.store.all_windows["w_1"] = a_window("1", PEOPLE["requester"].key, NOW)
+async def test_the_page_of_a_request_leads_to_what_its_identity_can_do_now(visits: Visits) -> None:
+    owner, policy = PEOPLE["requester"], visits.services.policies["reviewed"]
+    made = await visits.services.requests.make(owner, policy, "shop", reason="schema diff")
     link = f"/access?identity={TENANT}/oid-requester"
     admin = await visits.of("admin")
-    assert f'href="{link}"' in (await admin.get("/windows/w_1")).text
+    assert f'href="{link}"' in (await admin.get(f"/requests/{made.id}")).text
     assert (await admin.get(link)).status_code == 200
-    assert link not in (await (await visits.of("requester")).get("/windows/w_1")).text
+    assert link not in (await (await visits.of("reviewer")).get(f"/requests/{made.id}")).text
