@@ -16,6 +16,7 @@ import pytest
 from pgjit.api.audit_answers import ChildAnswers
 from pgjit.api.gate import problem_of
 from pgjit.api.refusals import AuditPreparing, CallRefused
+from pgjit.audit.reading import answering
 from pgjit.audit.reading.answering import answer
 from pgjit.audit.segments import list_segments
 from tests.api.people import People
@@ -61,7 +62,7 @@ async def test_a_malformed_call_reaches_nobody(tmp_path: Path) -> None:
         assert (refused.status_code, refused.json()["reference"]) == (503, "audit-unavailable")
 
 
-def test_each_question_has_its_answer(source: dict[str, Any]) -> None:
+def test_each_question_has_its_answer(source: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     listed = answer({**source, "ask": "executions", "filter": {"catalog": True}, "limit": 3})
     assert (len(listed["items"]), listed["more"], listed["complete"]) == (3, True, True)
     last = listed["items"][-1]
@@ -84,6 +85,9 @@ def test_each_question_has_its_answer(source: dict[str, Any]) -> None:
     csv = answer({**source, "ask": "executions-csv", "filter": {"decision": "deny"}, "limit": 1})
     assert (csv["csv"].count("\n"), csv["more"]) == (2, True)
     assert csv["csv"].startswith("journal,seq,time,")
+    monkeypatch.setattr(answering, "_LARGEST_CSV", 100)
+    large = answer({**source, "ask": "executions-csv", "filter": {}, "limit": 9})["fault"]
+    assert (large["reference"], large["status"], "`since`" in large["hint"]) == ("audit-query", 400, True)
     assert answer({**source, "ask": "window", "name": "w_none"})["fault"]["status"] == 404
     unread = answer({**source, "ask": "executions", "filter": {"since": "soon"}, "limit": 1})
     assert unread["fault"]["reference"] == "invalid-moment"

@@ -46,7 +46,7 @@ async def test_csv_is_a_file_that_says_whether_it_is_all(tmp_path: Path) -> None
     async with People(tmp_path) as api:
         found = await api.get("audit/executions.csv?decision=deny&limit=7", "auditor")
         assert (found.text, found.headers["content-type"]) == ("seq\n7\n", "text/csv; charset=utf-8")
-        assert found.headers["content-disposition"] == 'attachment; filename="executions.csv"'
+        assert found.headers["content-disposition"] == 'attachment; filename="executions-first-7.csv"'
         assert (found.headers["x-pgjit-more"], found.headers["x-pgjit-complete"]) == ("true", "true")
         [asked] = api.audit.questions
         assert (asked["ask"], asked["limit"], asked["filter"]["decision"]) == ("executions-csv", 7, "deny")

@@ -231,7 +231,7 @@ async def test_a_search_as_a_file(tmp_path: Path) -> None:
             "seq\n7\n",
             "text/csv; charset=utf-8",
         )
-        assert file.headers["content-disposition"] == 'attachment; filename="executions.csv"'
+        assert file.headers["content-disposition"] == 'attachment; filename="executions-first-10000.csv"'
         assert file.headers["x-content-type-options"] == "nosniff"
         assert visits.audit.questions[0]["filter"]["decision"] == "deny"
         assert [each[3] for each in visits.calls()][-1] == "/audit/executions.csv"

@@ -61,7 +61,7 @@ async def executions_csv(call: TheCall, services: TheServices, query: Annotated[
     """The same as CSV, as `pgjit audit list --csv`. `x-pgjit-more`: whether there are more than `limit`."""
     answers = await _permitted(call, services, query.chosen)
     found = await answers.answer({"ask": "executions-csv", "filter": query.chosen, "limit": query.limit})
-    return Response(found["csv"], media_type="text/csv; charset=utf-8", headers=_csv_headers(found))
+    return Response(found["csv"], media_type="text/csv; charset=utf-8", headers=_csv_headers(found, query.limit))
 
 
 @router.get("/audit/executions/{session_id}/{number}")
@@ -132,9 +132,11 @@ def _answers(services: ApiServices) -> AuditAnswers:
     return services.audit
 
 
-def _csv_headers(found: Document) -> dict[str, str]:
+def _csv_headers(found: Document, limit: int) -> dict[str, str]:
+    """The name of a file that does not have all says so: it is kept without these headers."""
+    name = f"executions-first-{limit}" if found["more"] else "executions"
     return {
-        "content-disposition": 'attachment; filename="executions.csv"',
+        "content-disposition": f'attachment; filename="{name}.csv"',
         "x-pgjit-more": str(found["more"]).lower(),
         "x-pgjit-complete": str(found["complete"]).lower(),
     }

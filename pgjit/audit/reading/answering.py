@@ -114,7 +114,7 @@ def _csv(rows: Rows) -> dict[str, Any]:
     """Raises ResultTooLarge."""
     text = csv_text(rows.columns, rows.rows)
     if len(text) > _LARGEST_CSV:
-        raise ResultTooLarge(_LARGEST_CSV)
+        raise ResultTooLarge(_LARGEST_CSV, "Narrow it by `since` and `until` or by another filter, or lower `limit`.")
     return {"csv": text, "more": rows.more}
 
 

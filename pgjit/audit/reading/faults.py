@@ -95,8 +95,5 @@ class QueryRefused(AuditFault):
 class ResultTooLarge(QueryRefused):
     """A result that is not returned, because it would fill the memory."""
 
-    def __init__(self, most_bytes: int) -> None:
-        super().__init__(
-            f"result is larger than {most_bytes >> 20} MiB",
-            hint="Select fewer columns, or aggregate, or lower `limit`.",
-        )
+    def __init__(self, most_bytes: int, hint: str = "Select fewer columns, or aggregate, or lower `limit`.") -> None:
+        super().__init__(f"result is larger than {most_bytes >> 20} MiB", hint=hint)

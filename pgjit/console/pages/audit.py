@@ -66,7 +66,7 @@ async def executions_csv(page: ThePage) -> Response:
     """The same search as a file."""
     filters = read_filters(page.request.url.query)
     stream = await page.api.stream("/audit/executions.csv", filters.given)
-    headers = {"content-disposition": 'attachment; filename="executions.csv"'}
+    headers = {"content-disposition": stream.headers["content-disposition"]}
     return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
 
 
