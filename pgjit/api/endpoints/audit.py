@@ -26,7 +26,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["audit"])
 Text = Annotated[str | None, Query(min_length=1, max_length=512)]
-ReportName = Literal["activity", "access", "denials", "unused", "kills", "rows", "late", "population"]
+ReportName = Literal["activity", "hours", "access", "denials", "unused", "kills", "rows", "late", "population"]
 Document = dict[str, Any]
 
 

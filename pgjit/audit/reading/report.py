@@ -43,6 +43,17 @@ PARTS: Final[dict[str, ReportPart]] = {
               coalesce(sum(rows), 0)::BIGINT AS rows
             FROM executions WHERE {_EXECUTED} GROUP BY 1 ORDER BY 1 DESC""",
     ),
+    "hours": ReportPart(
+        "Executions by the hour",
+        "The same for each hour with any, of the last two days in which something ran.",
+        f"""SELECT date_trunc('hour', time)::TIMESTAMP AS hour,
+              count(*) FILTER (decision = 'allow' AND ended <> 'failed') AS allowed,
+              count(*) FILTER (decision = 'deny') AS refused, count(*) FILTER (ended = 'failed') AS failed,
+              coalesce(sum(rows), 0)::BIGINT AS rows
+            FROM executions WHERE {_EXECUTED}
+            AND time >= (SELECT max(time) - INTERVAL 48 HOUR FROM executions WHERE {_EXECUTED})
+            GROUP BY 1 ORDER BY 1 DESC""",
+    ),
     "access": ReportPart(
         "Who had access, and when",
         "Each window: how it was granted, how long it was open, and how it ended.",

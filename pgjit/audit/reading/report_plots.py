@@ -22,6 +22,7 @@ __all__ = ["PlottedBar", "bars_of", "plot_summary", "report_plot"]
 Item = Mapping[str, object]
 _MOST_BARS: Final = 15
 _MOST_DAYS: Final = 31
+_MOST_HOURS: Final = 48
 _LABEL: Final = 28  # characters: longer ones are cut, and whole in the bar's title
 _STEP, _BASE, _BAR_AT, _BAR_HEIGHT = 32, 13, 18, 8  # pixels
 
@@ -43,7 +44,10 @@ def bars_of(part: str, items: Sequence[Item]) -> list[PlottedBar]:
     match part:
         case "activity":
             days = sorted(items, key=lambda item: str(item.get("day", "")))[-_MOST_DAYS:]
-            return [_day(item) for item in days]
+            return [_counted(str(item.get("day", "-")), item) for item in days]
+        case "hours":
+            hours = sorted(items, key=lambda item: str(item.get("hour", "")))[-_MOST_HOURS:]
+            return [_counted(str(item.get("hour", "-"))[:16].replace("T", " "), item) for item in hours]
         case "denials":
             return _largest(items, "reason", "times", "refused", "times")
         case "rows":
@@ -67,7 +71,7 @@ def plot_summary(part: str, items: Sequence[Item], *, more: bool) -> str | None:
     if not items:
         return None
     match part:
-        case "activity":
+        case "activity" | "hours":
             sums = {name: sum(_number(item, name) for item in items) for name in ("allowed", "refused", "failed")}
             return f"{sums['allowed']:,.0f} allowed, {sums['refused']:,.0f} refused and {sums['failed']:,.0f} failed."
         case "kills":
@@ -111,11 +115,11 @@ def _bar(number: int, bar: PlottedBar, highest: float) -> str:
     )
 
 
-def _day(item: Item) -> PlottedBar:
+def _counted(label: str, item: Item) -> PlottedBar:
     values = {name: _number(item, name) for name in ("allowed", "refused", "failed")}
     kinds = {"allowed": "bar", "refused": "refused", "failed": "failed"}
     return PlottedBar(
-        str(item.get("day", "-")),
+        label,
         tuple((kinds[name], value) for name, value in values.items()),
         ", ".join(f"{value:,.0f} {name}" for name, value in values.items() if value or name == "allowed"),
     )

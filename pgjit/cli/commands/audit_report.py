@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-_PARTS = "activity, access, denials, unused, kills, rows, late, population"
+_PARTS = "activity, hours, access, denials, unused, kills, rows, late, population"
 
 
 def report(

@@ -20,7 +20,7 @@ __all__ = ["router"]
 
 router = APIRouter()
 _WEEK: Final = "7d"
-_PARTS: Final = ("activity", "access", "denials", "unused", "kills", "rows", "late", "population")
+_PARTS: Final = ("activity", "hours", "access", "denials", "unused", "kills", "rows", "late", "population")
 _FIELDS: Final = {
     "since": QueryField(label="Since", hint="2026-11-28, yesterday, 7d (ago). By default the last seven days."),
     "until": QueryField(label="Until", hint="The same; in UTC. By default now."),
@@ -28,7 +28,7 @@ _FIELDS: Final = {
 _CELL: Final = 300
 _MOST_ROWS: Final = 200
 _LINKS: Final = {"window": "/windows/{}", "execution": "/audit/executions/{}", "session": "/sessions/{}/replay"}
-_MOMENTS: Final = ("_at", "last", "since", "until", "time")
+_MOMENTS: Final = ("_at", "hour", "last", "since", "until", "time")
 
 
 @router.get("/reports")

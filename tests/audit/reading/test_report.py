@@ -25,6 +25,8 @@ def test_every_part_counts_what_the_records_have(written: WrittenJournal, reader
     executions = written.of("execution")
     denied = [each for each in executions if each["decision"] == "deny"]
     assert sum(int(str(each["refused"])) for each in parts["activity"]) == len(denied)
+    assert sum(int(str(each["refused"])) for each in parts["hours"]) == len(denied)  # it is all of two days
+    assert all(isinstance(hour := each["hour"], datetime) and hour.minute == 0 for each in parts["hours"])
     assert {each["window"] for each in parts["access"]} == {
         each["window"]["id"] for each in written.of("window.opened")
     }

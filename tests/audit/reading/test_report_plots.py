@@ -31,6 +31,16 @@ def test_days_are_in_order_and_say_what_was_refused() -> None:
     assert about == "2026-11-28: 5 allowed; 2026-11-29: 10 allowed, 2 refused, 1 failed"
 
 
+def test_hours_are_in_order() -> None:
+    items: list[dict[str, object]] = [
+        {"hour": f"2026-11-29T{hour:02}:00:00.000000Z", "allowed": hour, "refused": 1} for hour in (14, 9)
+    ]
+    assert [(bar.label, bar.figure) for bar in bars_of("hours", items)] == [
+        ("2026-11-29 09:00", "9 allowed, 1 refused"),
+        ("2026-11-29 14:00", "14 allowed, 1 refused"),
+    ]
+
+
 def test_the_largest_sums_have_bars() -> None:
     items: list[dict[str, object]] = [{"who": f"p{n}", "policy": "a", "rows": n} for n in range(30)]
     items.append({"who": "p1", "policy": "b", "rows": 1000})
