@@ -118,6 +118,11 @@ class EventFeed:
     def latest(self) -> int:
         return self._seq
 
+    @property
+    def latest_id(self) -> str:
+        """The id after which a reader misses nothing that happens from now on."""
+        return f"{self._node}:{self._seq}"
+
     def after(self, position: int) -> list[FeedEvent] | None:
         """The events after `position`; None if some are not kept any more."""
         if position < self._before:

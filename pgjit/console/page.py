@@ -68,6 +68,8 @@ class ConsolePage:
             services.api, signed_in.access_token, None if client is None else (client.host, client.port)
         )
         self._services = services
+        # Before the page reads anything: its stream of events begins here, and so misses nothing.
+        self._followed_from = services.api_services.feed.latest_id
 
     @property
     def now(self) -> datetime:
@@ -102,6 +104,7 @@ class ConsolePage:
             "path": self.request.url.path,
             "nav": self.open_pages,
             "now": self.now,
+            "followed_from": self._followed_from,
         }
 
     def to(self, path: str, notice: str = "") -> RedirectResponse:

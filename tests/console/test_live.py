@@ -197,11 +197,13 @@ def record(kind: str, **members: object) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-async def heard(visits: Visits, visitor: Visitor, *lines: bytes, query: str = "") -> list[tuple[str, dict[str, Any]]]:
+async def heard(
+    visits: Visits, visitor: Visitor, *lines: bytes, query: str = "", last: str | None = ""
+) -> list[tuple[str, dict[str, Any]]]:
     """What a page hears after the journal's last record: these lines, and the end of the feed."""
-    last = f"n1:{visits.feed.latest}"
+    headers = {} if last is None else {"last-event-id": visits.feed.latest_id}
     visits.feed.take(visits.feed.latest + 1, lines)
-    reading = asyncio.create_task(visitor.get(f"/events{query}", headers={"last-event-id": last}))
+    reading = asyncio.create_task(visitor.get(f"/events{query}", headers=headers))
     async with asyncio.timeout(60):
         while not visits.feed._readers:
             await asyncio.sleep(0)
@@ -275,7 +277,27 @@ async def test_events_end_with_the_sign_in_and_an_open_page_does_not_keep_it(tmp
         assert nobody.status_code in (303, 401)
 
 
-@pytest.mark.parametrize("query", ["?sessions=perhaps", "?live=true&sessions=2&x=" + "y" * 5000])
+async def test_what_happens_between_a_page_and_its_stream_is_not_missed(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        await furnished(visits)
+        rita = await visits.of("reviewer")
+        page = (await rita.get("/requests")).text
+        after = re.search(r'data-after="([^"]+)"', page)
+        assert after is not None
+        made = record("request.made", request="r_1")
+        events = await heard(visits, rita, made, query=f"?after={after[1]}", last=None)
+        assert [each["ids"] for name, each in events if name == "message"] == [["r_1"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?after=a%0d%0ab",
+        "?after=" + "x" * 301,
+        "?sessions=perhaps",
+        "?live=true&sessions=2&x=" + "y" * 5000,
+    ],
+)
 async def test_a_query_that_is_not_accepted_begins_no_stream(query: str, tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         await furnished(visits)

@@ -30,6 +30,7 @@ _READS_ALL: Final = (CallerRole.AUDITOR, CallerRole.ADMIN)
 _KINDS: Final = ("identity", "policy", "connection", "all")
 _BACK: Final = re.compile(r"/live|/windows/[A-Za-z0-9_.-]{1,100}")
 Text = Annotated[str | None, Query(max_length=512)]
+EventId = Annotated[str | None, Query(max_length=300, pattern=r"^[\x21-\x7e]*$")]
 
 
 @router.get("/live")
@@ -80,10 +81,17 @@ async def lift(page: ThePage, form: TheForm, lock_id: str) -> Response:
 
 @router.get("/events")
 async def events(
-    page: TheLivePage, sessions: bool = False, last_event_id: Annotated[str | None, Header(max_length=300)] = None
+    page: TheLivePage,
+    sessions: bool = False,
+    after: EventId = None,
+    last_event_id: Annotated[str | None, Header(max_length=300)] = None,
 ) -> Response:
-    """Server-Sent Events for the pages: the API's, with texts that are ready to be shown."""
-    headers = {} if last_event_id is None else {"last-event-id": last_event_id}
+    """Server-Sent Events for the pages: the API's, with texts that are ready to be shown.
+
+    `after`: the id of the last event before the page was made. When a browser connects again it sends a later one.
+    """
+    last = last_event_id or after
+    headers = {} if last is None else {"last-event-id": last}
     stream = await page.api.stream("/events", {"live": sessions}, headers=headers)
     return StreamingResponse(_followed(page, stream), media_type="text/event-stream")
 

@@ -8,6 +8,7 @@ const ids = status.dataset.ids ? status.dataset.ids.split(" ") : [];
 const news = document.getElementById("news");
 const MOST_NEWS = 100;
 let source = null;
+let after = status.dataset.after; // the last event that this page knows of
 let seen = "";
 let refreshing = 0;
 let overdue = new Set();
@@ -122,6 +123,7 @@ function clock(time) {
 
 function heard(message) {
   const event = JSON.parse(message.data);
+  after = message.lastEventId || after;
   if (!kinds.some((kind) => event.type.startsWith(kind))) return;
   if (ids.length && !event.ids.some((id) => ids.includes(id))) return;
   say(`${clock(event.time)} ${event.words}`);
@@ -169,7 +171,8 @@ function running(since, moment) {
 function follow() {
   if (source || document.hidden) return;
   const withSessions = "sessions" in status.dataset;
-  source = new EventSource(status.dataset.events + (withSessions ? "?sessions=true" : ""));
+  const query = new URLSearchParams({ after, ...(withSessions ? { sessions: "true" } : {}) });
+  source = new EventSource(`${status.dataset.events}?${query}`);
   source.onmessage = heard;
   source.addEventListener("live", sessions);
   source.addEventListener("gap", refreshSoon);
