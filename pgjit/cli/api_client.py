@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.errors import PgjitError, ServerUnavailable
 
 __all__ = ["ApiClient", "ApiProblem", "ApiUnreachable", "Item", "ItemList", "transport"]

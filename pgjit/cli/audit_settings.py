@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pgjit.audit.plain_text import plain
 from pgjit.audit.reading.record_words import milliseconds, outcome_words, proof_words, record_words, who_words
 from pgjit.cli.audit_texts import clock, result, statement_lines
 from pgjit.cli.columns import TableColumn, columns
-from pgjit.cli.plain import plain
 
 __all__ = ["event_lines", "step_lines", "window_page"]
 

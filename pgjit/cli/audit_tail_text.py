@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import orjson
 
+from pgjit.audit.plain_text import plain
 from pgjit.audit.reading.record_words import outcome_words, record_words
 from pgjit.cli.audit_texts import clock
 from pgjit.cli.columns import shortened
-from pgjit.cli.plain import plain
 
 __all__ = ["parsed", "record_line"]
 

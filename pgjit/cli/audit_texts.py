@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from pgjit.audit.plain_text import plain
 from pgjit.audit.reading.record_words import milliseconds
 from pgjit.audit.reading.values import cell, time_of
 from pgjit.cli.caret import pointed
 from pgjit.cli.columns import TableColumn, columns
-from pgjit.cli.plain import plain
 
 __all__ = [
     "clock",

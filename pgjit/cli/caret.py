@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.judging.text_position import line_at
 
 __all__ = ["pointed"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 
 __all__ = ["TableColumn", "columns", "shortened"]
 

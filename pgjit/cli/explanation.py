@@ -8,8 +8,8 @@ from dataclasses import replace
 from rich.console import Console
 from rich.text import Text
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.caret import pointed
-from pgjit.cli.plain import plain
 from pgjit.judging.explanation import Explanation, condition_of, recorded_text, remarks_on
 from pgjit.policy.decision import Violation
 from pgjit.policy.explain import Ground

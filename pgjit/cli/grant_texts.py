@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.api_client import Item
 from pgjit.cli.columns import TableColumn, columns
-from pgjit.cli.plain import plain
 
 __all__ = [
     "access_text", "lock_table", "request_details", "request_table", "session_details", "session_table", "span",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.policy.allowed import allowed_by, lines_of
 from pgjit.policy.grant_sentences import grant_sentences
 from pgjit.policy.policy import Policy

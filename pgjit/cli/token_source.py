@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.errors import ServerUnavailable
 
 __all__ = ["NoClientToken", "Token", "TokenOrigin", "choose_source", "fetch_token", "is_credential"]

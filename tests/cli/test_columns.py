@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.columns import TableColumn, columns, shortened
-from pgjit.cli.plain import plain
 
 ID = "r_" + "0" * 32
 TITLES = (

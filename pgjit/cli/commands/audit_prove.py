@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.audit_journals import JournalFolders, KeyOption, journal_keys, proved_journals
 from pgjit.cli.audit_settings import ConfigPath
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.audit_settings import AsJson, ConfigPath, Folders, journal_places
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
 

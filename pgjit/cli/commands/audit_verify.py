@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.audit_journals import KeyOption, proved_journals
 from pgjit.cli.audit_settings import AsJson, ConfigPath
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
 

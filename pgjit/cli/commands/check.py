@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.journal_places import probed_places
 from pgjit.cli.placed import as_fields
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile
 

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.journal_places import probed_places
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 from pgjit.cli.wrong_usage import WrongUsage
 

@@ -101,7 +101,7 @@ def _until(lasting: str | None, until: str | None) -> str | None:
 def _print(made: dict[str, object], *, as_json: bool) -> int:
     import json
 
-    from pgjit.cli.plain import plain
+    from pgjit.audit.plain_text import plain
 
     if as_json:
         print(json.dumps(made, indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pgjit.cli.plain import plain
+from pgjit.audit.plain_text import plain
 from pgjit.cli.policies import STATEMENT_BYTES, AsJson, StatementBytes, read
 from pgjit.cli.status import Status
 from pgjit.errors import InvalidFile

@@ -43,8 +43,8 @@ def _refused(problem: ApiProblem, *, as_json: bool) -> int:
     import json
     import sys
 
+    from pgjit.audit.plain_text import plain
     from pgjit.cli.placed import as_fields
-    from pgjit.cli.plain import plain
 
     if as_json:
         faults = [as_fields(each) for each in problem.faults]
@@ -57,7 +57,7 @@ def _refused(problem: ApiProblem, *, as_json: bool) -> int:
 
 
 def _lines(result: dict[str, Any]) -> list[str]:
-    from pgjit.cli.plain import plain
+    from pgjit.audit.plain_text import plain
 
     lines = []
     for kind, one in (("policies", "policy"), ("connections", "connection")):

@@ -87,8 +87,8 @@ def kill(
 def _print_revoked(revoked: list[Item], answer: Item, *, as_json: bool) -> int:
     import json
 
+    from pgjit.audit.plain_text import plain
     from pgjit.cli.grant_texts import who
-    from pgjit.cli.plain import plain
 
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pgjit.audit.plain_text import plain
 from pgjit.cli.appearance import CommandHelp, command_group
-from pgjit.cli.plain import plain
 from pgjit.cli.status import Status
 
 if TYPE_CHECKING:

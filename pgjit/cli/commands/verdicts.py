@@ -99,8 +99,8 @@ def sign_off(
 
 
 def _report(request: dict[str, object], *, as_json: bool) -> int:
+    from pgjit.audit.plain_text import plain
     from pgjit.cli.grant_texts import request_details
-    from pgjit.cli.plain import plain
     from pgjit.cli.printing import print_item
     from pgjit.cli.status import Status
 
