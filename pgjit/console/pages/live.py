@@ -26,6 +26,8 @@ __all__ = ["router"]
 
 router = APIRouter()
 _LISTS_SESSIONS: Final = (CallerRole.REQUESTER, CallerRole.AUDITOR, CallerRole.ADMIN)
+_SHOWN: Final = 25
+"""Sessions and windows: the page stays small, and `static/live.js` knows the number."""
 _READS_ALL: Final = (CallerRole.AUDITOR, CallerRole.ADMIN)
 _KINDS: Final = ("identity", "policy", "connection", "all")
 _BACK: Final = re.compile(r"/live|/windows/[A-Za-z0-9_.-]{1,100}")
@@ -38,10 +40,10 @@ async def live(page: ThePage, sessions: Text = None, windows: Text = None) -> Re
     """Windows, sessions and locks as they are. `sessions`, `windows`: cursors of their lists."""
     listed: KnownPart | None = None
     if page.person.has(*_LISTS_SESSIONS):
-        listed = await known(page.api.get("/sessions", {"limit": 50, "cursor": sessions}))
+        listed = await known(page.api.get("/sessions", {"limit": _SHOWN, "cursor": sessions}))
         if listed.value is not None:
             listed.value["items"].sort(key=_longest_first)
-    opened = await known(page.api.get("/windows", {"state": "open", "limit": 50, "cursor": windows}))
+    opened = await known(page.api.get("/windows", {"state": "open", "limit": _SHOWN, "cursor": windows}))
     locks = await known(page.api.get("/locks", {"limit": 50})) if page.person.has(*_READS_ALL) else None
     return page.show(
         "live.html", sessions=listed, windows=opened, locks=locks, every=page.person.has(*_READS_ALL), kinds=_KINDS

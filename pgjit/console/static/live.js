@@ -2,6 +2,8 @@
 // Without it the pages work as well, and are as of their loading. Texts are set as text, never as markup.
 
 const REFRESH_MS = 1000;
+const BETWEEN_MS = 5000; // two readings of the page: each is calls of the API, with their records
+const LATEST = 25; // sessions that a page shows of the list
 const status = document.getElementById("live");
 const kinds = status.dataset.kinds.split(" ");
 const ids = status.dataset.ids ? status.dataset.ids.split(" ") : [];
@@ -11,6 +13,7 @@ let source = null;
 let after = status.dataset.after; // the last event that this page knows of
 let seen = "";
 let refreshing = 0;
+let refreshed = 0;
 let overdue = new Set();
 
 // --- time ---------------------------------------------------------------------------------------------
@@ -93,6 +96,7 @@ function merge(old, fresh) {
 
 async function refresh() {
   refreshing = 0;
+  refreshed = Date.now();
   try {
     const answer = await fetch(location.pathname + location.search, { headers: { "x-pgjit-live": "1" }, redirect: "error" });
     if (!answer.ok) throw new Error(String(answer.status));
@@ -108,7 +112,7 @@ async function refresh() {
 }
 
 function refreshSoon() {
-  if (!refreshing) refreshing = setTimeout(refresh, REFRESH_MS);
+  if (!refreshing) refreshing = setTimeout(refresh, Math.max(REFRESH_MS, refreshed + BETWEEN_MS - Date.now()));
 }
 
 // --- events -----------------------------------------------------------------------------------------------
@@ -140,8 +144,9 @@ function heard(message) {
 
 function sessions(message) {
   const state = JSON.parse(message.data);
-  const now = state.sessions.map((each) => each.id).sort().join(" ");
-  const unknown = state.sessions.some((each) => !document.querySelector(`tr[data-key="${CSS.escape(each.id)}"]`));
+  const latest = state.sessions.slice(0, LATEST);
+  const now = latest.map((each) => each.id).sort().join(" ");
+  const unknown = latest.some((each) => !document.querySelector(`tr[data-key="${CSS.escape(each.id)}"]`));
   if (seen ? now !== seen : unknown) refreshSoon();
   seen = now;
   for (const each of state.sessions) {
