@@ -165,7 +165,9 @@ def window_details(window: Item, now: datetime, width: int) -> str:
 
 
 def session_details(session: Item, now: datetime, width: int) -> str:
-    executions = session.get("executions")
+    executions, rows = session.get("executions"), session.get("rows")
+    running = session.get("running") or {}
+    more = " ..." if running.get("more") else ""
     fields = [
         ("session", _text(session, "id")),
         ("state", _text(session, "state")),
@@ -177,6 +179,9 @@ def session_details(session: Item, now: datetime, width: int) -> str:
         ("opened", _moment(session.get("opened_at"), now)),
         ("ends", _moment(session.get("ends_at"), now)),
         ("executions", None if executions is None else str(executions)),
+        ("rows", None if rows is None else f"{rows}, {session.get('bytes')} bytes"),
+        ("runs", f"{running['statement']}{more}" if running else None),
+        ("since", _moment(running.get("started_at"), now)),
         ("backend", session.get("backend_pid")),
         ("node", session.get("node")),
         ("window", _text(session, "window")),

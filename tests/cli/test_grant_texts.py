@@ -64,6 +64,17 @@ def test_one_session_is_shown_with_its_program_and_its_address(
     assert "session `s_none` is not live [session-unknown]" in capsys.readouterr().err
 
 
+def test_one_session_shows_what_it_runs_in_one_line(full: ApiStandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    running = {"statement": "SELECT 1\n\x1b[31m FROM t", "more": True, "started_at": "2026-11-24T09:00:00Z"}
+    name = full.add_session(rows=30, bytes=4000, running=running)["id"]
+    assert run(["sessions", name]) == Status.OK
+    shown = capsys.readouterr().out
+    assert "rows          30, 4000 bytes" in shown
+    assert "SELECT 1" in shown
+    assert "since         2026-11-24 09:00:00 UTC" in shown
+    assert "\x1b" not in shown
+
+
 def test_sessions_of_several_nodes_have_a_column_for_the_node(
     full: ApiStandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
