@@ -130,39 +130,3 @@ async def test_what_is_away_is_not_known_rather_than_old(tmp_path: Path) -> None
         assert "The latest verification is not known now:" in page.text
         assert (await ana.get("/proof/progress")).status_code == 503
         assert (await ana.post("/proof/verification")).status_code == 503
-        assert (await ana.get("/proof/record?record=7")).status_code == 503
-
-
-async def test_the_proof_of_a_record_is_a_file(tmp_path: Path) -> None:
-    async with Visits(tmp_path) as visits:
-        ana = await visits.of("auditor")
-        file = await ana.get("/proof/record?record=abc/14&journal=")
-        assert (file.status_code, file.text) == (200, "c2sp.org/tlog-proof@v1\n")
-        assert file.headers["content-disposition"] == 'attachment; filename="record-abc-14.tlog-proof"'
-        await ana.get("/proof/record?record=7&journal=n1/0/abcdefgh")
-        assert visits.proofs.asked == [("prove", "abc/14", ""), ("prove", "7", "n1/0/abcdefgh")]
-
-
-@pytest.mark.parametrize(
-    "query",
-    ["", "record=", "record=a+b", "record=../../etc", "record=1&record=2", "record=1%0d%0aX:1", "other=1",
-     f"record={'1' * 201}", f"record=1&journal={'x' * 513}", "record=abc/"],
-)  # fmt: skip
-async def test_a_malformed_record_reaches_nobody(query: str, tmp_path: Path) -> None:
-    async with Visits(tmp_path) as visits:
-        ana = await visits.of("auditor")
-        response = await ana.get(f"/proof/record?{query}")
-        assert response.status_code in (400, 422)
-        assert "x" not in response.headers
-        assert visits.proofs.asked == []
-
-
-async def test_a_record_that_cannot_be_proved_says_why(tmp_path: Path) -> None:
-    async with Visits(tmp_path) as visits:
-        ana = await visits.of("auditor")
-        visits.proofs.fault = CallRefused(
-            "record cannot be proved yet", reference="not-signed-yet", status=409, hint="Try again in a moment."
-        )
-        page = await ana.get("/proof/record?record=7")
-        assert page.status_code == 409
-        assert "Try again in a moment." in page.text

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from pgjit.api.refusals import CallRefused
+from pgjit.audit.proof.note import VerifierKey
 
 __all__ = ["KeptProofs"]
 
 STATE: dict[str, Any] = {
     "origin": "n1/0/abcdefgh", "segments": 2, "bytes": 4096, "lines": 120, "removed": 0,
     "first_at": "2026-11-23T08:00:00+00:00", "last_at": "2026-11-24T08:59:58+00:00", "signed": 118, "unsigned": 2,
-    "signed_at": "2026-11-24T08:59:55+00:00", "witnesses": [], "keys": ["n1/0/abcdefgh+0a0b0c0d+AAAA"], "fault": None,
+    "signed_at": "2026-11-24T08:59:55+00:00", "witnesses": [], "fault": None,
+    "keys": [VerifierKey.of("n1/0/abcdefgh", bytes(32)).text],
 }  # fmt: skip
 
 
 class KeptProofs:
-    """`state`: of the latest verification."""
+    """`state`: of the latest verification. `proof`: of every record."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -24,6 +26,7 @@ class KeptProofs:
         self.notices: list[str] = []
         self.state: dict[str, Any] = {"state": "none"}
         self.fault: CallRefused | None = None
+        self.proof = "c2sp.org/tlog-proof@v1\n"
 
     async def journals(self) -> dict[str, Any]:
         self._ask("journals")
@@ -31,7 +34,7 @@ class KeptProofs:
 
     async def prove(self, record: str, journal: str | None) -> dict[str, Any]:
         self._ask("prove", record, journal or "")
-        return {"origin": "n1", "size": 118, "proof": "c2sp.org/tlog-proof@v1\n"}
+        return {"origin": "n1", "size": 118, "proof": self.proof}
 
     async def begin(self, by: str) -> dict[str, Any]:
         self._ask("begin", by)

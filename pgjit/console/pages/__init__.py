@@ -23,6 +23,7 @@ from pgjit.console.pages import (
     live,
     policies,
     proof,
+    record_proof,
     replay,
     reports,
     windows,
@@ -44,6 +45,7 @@ PAGES: tuple[PageEntry, ...] = (
     PageEntry(title="Access", path="/access", roles=ANY_ROLE, router=access.router),
     PageEntry(title="Policies", path="/policies", roles=_WATCHERS, router=policies.router),
     PageEntry(title="Proof", path="/proof", roles=_READS_ALL, router=proof.router),
+    PageEntry(title=None, path="/proof", roles=_READS_ALL, router=record_proof.router),
     PageEntry(title="Reports", path="/reports", roles=_READS_ALL, router=reports.router),
     PageEntry(title="Health", path="/health", roles=_WATCHERS, router=health.router),
 )

@@ -1,4 +1,4 @@
-"""Proof: how much of each journal is signed, a verification of every line and its progress, a record's proof."""
+"""Proof: how much of each journal is signed, and a verification of every line with its progress."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import asyncio
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
-from pgjit.console.address_query import QueryField, read_address_query
 from pgjit.console.audit_away import is_away, tried
 from pgjit.console.page import TheForm, TheLivePage, ThePage
-from pgjit.console.refusals import ConsoleApiProblem, FieldFault
+from pgjit.console.refusals import ConsoleApiProblem
 
 __all__ = ["router"]
 
 router = APIRouter()
-_RECORD: Final = {
-    "record": QueryField(label="Record", most=200),
-    "journal": QueryField(label="Journal", most=512),
-}
 _MOST_FINDINGS: Final = 100
 
 
@@ -60,17 +55,6 @@ async def progress(page: TheLivePage) -> JSONResponse:
     return JSONResponse(
         {"state": state["state"], "read": state["read"], "of": state["of"], "percent": _percent(state)}
     )
-
-
-@router.get("/proof/record")
-async def record(page: ThePage) -> Response:
-    """The proof of one record, as a file."""
-    given = read_address_query(page.request.url.query, _RECORD).given
-    if "record" not in given:
-        raise FieldFault("record", "Give the number of a record, or the id of an execution (SESSION/NUMBER).")
-    stream = await page.api.stream("/audit/proof", given)
-    headers = {"content-disposition": stream.headers["content-disposition"]}
-    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
 
 
 def _known(found: dict[str, Any] | ConsoleApiProblem) -> dict[str, Any] | ConsoleApiProblem:
