@@ -208,3 +208,27 @@ async def test_a_replay_is_for_those_who_read_the_journal(who: str, tmp_path: Pa
         page = await (await visits.of(who)).get("/sessions/s_1/replay")
         assert page.status_code == 403
         assert visits.audit.questions == []
+
+
+async def test_windows_in_which_little_is_recorded_have_their_page(tmp_path: Path) -> None:
+    records = [json.loads(line) for line in evil_records()]
+    opened, session, execution, *_ = records
+    bare = [
+        {**opened, "window": {**opened["window"], "id": "w_bare"}},
+        {**opened, "window": {**opened["window"], "id": "w_idle"}},
+        {**session, "window": {**opened["window"], "id": "w_idle"}, "session": "s_idle", "application_name": None},
+        {**opened, "window": {**opened["window"], "id": "w_runs"}},
+        {**session, "window": {**opened["window"], "id": "w_runs"}, "session": "s_runs"},
+        {**execution, "window": "w_runs", "execution": "s_runs/1", "kind": None},
+    ]
+    lines = [json.dumps({**each, "seq": 910_000 + at}) for at, each in enumerate(bare)]
+    async with Visits(tmp_path) as visits:
+        told(visits, tmp_path, executions=30, extra=lines)
+        ada = await visits.of("auditor")
+        for name in ("bare", "idle", "runs"):
+            visits.store.all_windows[f"w_{name}"] = a_window(name, PEOPLE["requester"].key, NOW)
+            page = await ada.get(f"/windows/w_{name}")
+            assert page.status_code == 200, name
+        assert "unknown" in page.text, "an execution without an outcome"
+        for name in ("s_idle", "s_runs"):
+            assert (await ada.get(f"/sessions/{name}/replay")).status_code == 200

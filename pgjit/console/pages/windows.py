@@ -106,7 +106,7 @@ async def _shown(
         story=story,
         events=_events(story),
         sessions=[] if story is None or story.value is None else story.value["sessions"],
-        totals={} if story is None or story.value is None else story.value["totals"],
+        totals={} if story is None or story.value is None else {"written": [], **story.value["totals"]},
         timeline=timeline_of(executions),
         shown_executions=[(number, each, outcome_of(each)) for number, each in enumerate(executions, 1)][
             begin - 1 : begin - 1 + _PER_PAGE
