@@ -208,8 +208,9 @@ def _listening(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError:
+    except OSError as fault:
         listening.close()
+        fault.filename = f"{host}:{port}"
         raise
     listening.setblocking(False)
     listening.listen(_BACKLOG)

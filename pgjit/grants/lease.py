@@ -25,6 +25,11 @@ class Lease:
     settled: Usage  # spent by nodes that gave their leases back, or that were killed
     others: Usage  # leased to other nodes now, spent or not
 
+    def free(self, limits: Limits, resource: str) -> int:
+        """What any node could lease of a resource that the policy limits."""
+        taken: int = sum(getattr(each, resource) for each in (self.granted, self.settled, self.others))
+        return (budget_of(limits, resource) or 0) - taken
+
 
 def budget_of(limits: Limits, resource: str) -> int | None:
     """The budget of a window; None if the policy does not limit this resource."""

@@ -122,7 +122,12 @@ class Listener:
             if family is socket.AF_INET6:
                 server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.setblocking(False)
-            server.bind(address)
+            try:
+                server.bind(address)
+            except OSError as fault:
+                server.close()
+                fault.filename = f"{host}:{port}"
+                raise
             server.listen(_BACKLOG)
             self._sockets.append(server)
         self._resume_accepting()

@@ -64,5 +64,9 @@ def _new(family: int) -> socket.socket:
 def _free_address(family: int, address: tuple[object, ...]) -> tuple[object, ...]:
     """The address, if nobody listens there. Raises OSError."""
     with _new(family) as probe:
-        probe.bind(address)
+        try:
+            probe.bind(address)
+        except OSError as fault:
+            fault.filename = f"{address[0]}:{address[1]}"
+            raise
         return address

@@ -47,7 +47,7 @@ class WindowLease:
         short = [each for each in RESOURCES if self._left(each) < getattr(need, each)]
         if short:
             return self._steady() < self._not_before  # in vain a moment ago: the limit applies as it is
-        if self._is_low() and self._renewal is None and self._steady() >= self._not_before:
+        if any(map(self._is_low, RESOURCES)) and self._renewal is None and self._steady() >= self._not_before:
             self._renewal = asyncio.create_task(self.extend(), context=Context())
             self._renewal.add_done_callback(lambda _: setattr(self, "_renewal", None))
         return True
@@ -73,7 +73,9 @@ class WindowLease:
                 setattr(self._elsewhere, each, elsewhere)
                 setattr(self.usage.most, each, elsewhere + getattr(lease.granted, each))
             self.usage.others, self._granted = lease.others, lease.granted
-            if any(self._left(each) < getattr(need, each) for each in RESOURCES) or self._is_low():
+            # Little may be left although more is free: other sessions go on spending while the store answers.
+            spent = [each for each in RESOURCES if self._limited(each) and lease.free(self.limits, each) <= 0]
+            if any(self._left(each) < getattr(need, each) or self._is_low(each) for each in spent):
                 self._not_before = self._steady() + _AGAIN_SECONDS
 
     async def give_back(self) -> None:
@@ -100,8 +102,8 @@ class WindowLease:
     def _limited(self, resource: str) -> bool:
         return budget_of(self.limits, resource) is not None
 
-    def _is_low(self) -> bool:
-        return any(self._left(each) < share_of(self._budget(each)) / 2 for each in RESOURCES if self._limited(each))
+    def _is_low(self, resource: str) -> bool:
+        return self._limited(resource) and self._left(resource) < share_of(self._budget(resource)) / 2
 
     def _left(self, resource: str) -> int:
         if not self._limited(resource):

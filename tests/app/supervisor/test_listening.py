@@ -18,7 +18,7 @@ def test_every_slot_listens_on_the_same_port_which_nobody_else_gets() -> None:
         assert len(places) == 1
         assert [len(sockets) for sockets in by_slot] == [1, 1, 1]
         [place] = places
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(OSError, match=f"in use: '127.0.0.1:{place[1]}'"):
             bound_for_slots("127.0.0.1", place[1], 2)
         for _ in range(30):
             socket.create_connection(place).close()

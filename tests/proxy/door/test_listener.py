@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pgjit.proxy import listener
+from pgjit.proxy.listener import Listener
 from pgjit.proxy.services import ProxyLimits
 from pgwire.messages.startup import (
     encode_cancel,
@@ -44,6 +45,12 @@ def most_of_an_address(records: list[dict[str, object]]) -> float:
     """The most records of its refusals in the time of these: ten a second, and one with the count of the others."""
     times = [datetime.fromisoformat(str(record["time"])) for record in records]
     return 11 * ((max(times) - min(times)).total_seconds() + 1)
+
+
+async def test_a_port_that_is_taken_is_named_in_the_error(tmp_path: Path) -> None:
+    async with Door(tmp_path) as door:
+        with pytest.raises(OSError, match=f"in use: '127.0.0.1:{door.port}'"):
+            await Listener(door.services, door._context).open("127.0.0.1", door.port)
 
 
 # --- limits --------------------------------------------------------------------------------------------

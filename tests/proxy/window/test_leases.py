@@ -148,6 +148,22 @@ async def test_sessions_that_wait_for_the_same_lease_spend_the_whole_budget(
     assert sum(spent) == 100, spent
 
 
+async def test_what_is_spent_while_the_store_answers_is_no_end_of_the_budget(
+    stores: tuple[Counting, Counting],
+) -> None:
+    _, lease, budget = await lease_of(stores[0])
+    extending = asyncio.create_task(lease.extend())  # all of the first lease is left: it gets nothing more
+    await asyncio.sleep(0)
+    assert budget.refuses(4) is None
+    await extending
+    assert not lease.covers(statements=1), "more is free"
+    await lease.extend(statements=96)
+    assert budget.refuses(96) is None
+    await lease.extend(statements=1)
+    assert lease.covers(statements=1), "nothing is free: the limit applies as it is"
+    assert budget.refuses(1) is not None
+
+
 async def test_results_that_wait_for_the_same_lease_are_passed_on_when_they_are_leased(
     stores: tuple[Counting, Counting], server: Link
 ) -> None:
