@@ -96,6 +96,7 @@ class RoleTable:
             names.update(
                 {group: name for group, name in zip(review.groups, review.group_names, strict=False) if name}
             )
+        names.update({GroupId(group): name for group, name in self._roles.names.items()})
         if named is not None:
             return [names.get(GroupId(group)) or group for group in named]
         if role is CallerRole.REQUESTER:

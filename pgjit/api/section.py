@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from pgjit.api.console_section import ConsoleSection
 from pgjit.document import Document
@@ -77,6 +77,16 @@ class HttpRolesSection(_Section):
         max_length=_MOST_GROUPS,
         description="may read everything, revoke, kill and lock; decides no request by this role",
     )
+
+    names: dict[str, str] = Field(
+        default={},
+        description="of groups, for people to read: who lacks a role reads which group would give it. Never compared",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _names(cls, value: dict[str, str]) -> dict[str, str]:
+        return {str(_group(group)): name for group, name in value.items()}
 
     @property
     def groups(self) -> frozenset[GroupId]:

@@ -20,6 +20,7 @@ __all__ = [
     "length_text",
     "moment_markup",
     "plain_text",
+    "prose",
     "read_moment",
     "relative_text",
     "shown",
@@ -93,6 +94,15 @@ def plain_text(value: object) -> str:
 def shown_lines(value: object) -> Markup:
     """The same for text of several lines, such as a statement: line ends and tabs stay."""
     return _marked(str(value), frozenset("\n\t"))
+
+
+def prose(value: object) -> Markup:
+    """A sentence of pgjit: names in it, which are between backticks, are set as code."""
+    pieces = str(value).split("`")
+    if len(pieces) % 2 == 0:  # a name with a backtick in it
+        return shown(value)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(shown(each)) if at % 2 else shown(each) for at, each in enumerate(pieces))
 
 
 def _marked(text: str, kept: frozenset[str]) -> Markup:

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from pgjit.console.shown import count_text, length_text, moment_markup, shown, shown_lines
+from pgjit.console.shown import count_text, length_text, moment_markup, prose, shown, shown_lines
 
 __all__ = ["StaticFile", "Templates", "static_files"]
 
@@ -62,7 +62,7 @@ class Templates:
             auto_reload=False,
         )
         self._environment.filters.update(
-            moment=_moment, seconds=length_text, count=count_text, shown=shown, shown_lines=shown_lines
+            moment=_moment, seconds=length_text, count=count_text, prose=prose, shown=shown, shown_lines=shown_lines
         )
         self._environment.globals.update(standing, static=lambda name: f"/static/{name}?v={static[name].tag}")
 

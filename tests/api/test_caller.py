@@ -46,5 +46,7 @@ def test_the_groups_that_give_a_role_are_named_for_people() -> None:
     assert table.givers([CallerRole.AUDITOR, CallerRole.ADMIN]) == [AUDITORS, ADMINS]
     assert table.givers([CallerRole.REQUESTER]) == [MEMBERS, OTHERS]
     assert table.givers([CallerRole.REVIEWER]) == [REVIEWERS]
-    configured = RoleTable(lambda: HttpRolesSection(reviewer=(AUDITORS,)), policies())
-    assert configured.givers([CallerRole.REVIEWER, CallerRole.ADMIN]) == [AUDITORS]
+    roles = HttpRolesSection(reviewer=(AUDITORS,), admin=(ADMINS,), names={ADMINS: "database-admins"})
+    configured = RoleTable(lambda: roles, policies())
+    assert configured.givers([CallerRole.REVIEWER, CallerRole.ADMIN]) == [AUDITORS, "database-admins"]
+    assert roles.groups == {AUDITORS, ADMINS}

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.console.shown import count_text, length_text, moment_markup, shown, shown_lines
+from pgjit.console.shown import count_text, length_text, moment_markup, prose, shown, shown_lines
 from tests.run.rows import table
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -35,6 +35,12 @@ def test_a_statement_keeps_its_lines() -> None:
     assert shown_lines("SELECT 1,\r\n\t'<i>'\n") == "SELECT 1,\n\t&#39;&lt;i&gt;&#39;\n"
     assert "U+2028" in shown_lines("a\u2028b")
     assert "U+000D" in shown_lines("a\rb")
+
+
+def test_a_name_in_a_sentence_is_set_as_code() -> None:
+    assert prose("policy `a<b` is `x`") == "policy <code>a&lt;b</code> is <code>x</code>"
+    assert prose("policy `a is unknown") == "policy `a is unknown"
+    assert prose("") == ""
 
 
 class _Tags(HTMLParser):

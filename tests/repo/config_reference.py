@@ -113,6 +113,8 @@ def _words(annotation: Any, rules: Iterable[object]) -> str:
     if get_origin(annotation) is tuple:
         one = _words(get_args(annotation)[0], ())
         return f"{one}; or a list" if any(isinstance(rule, BeforeValidator) for rule in rules) else f"list of {one}"
+    if get_origin(annotation) is dict:
+        return "map of texts"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _choice(tuple(str(member.value) for member in annotation))
     if not isinstance(annotation, type):
