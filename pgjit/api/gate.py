@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +28,7 @@ from pgjit.api.refusals import (
     TooManyCalls,
     TooManyRefusedCalls,
 )
+from pgjit.api.strict_transport import STRICT_TRANSPORT, is_kept_for
 from pgjit.errors import PgjitError, TokenRefused
 from pgjit.grants.holder import HolderKey
 from pgjit.identity.identity import Identity
@@ -50,8 +51,8 @@ _HEADERS = [
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
-    (b"strict-transport-security", b"max-age=31536000"),
 ]
+_STRICT: Final = tuple(each.encode() for each in STRICT_TRANSPORT)
 
 
 class RefusedCalls(Protocol):
@@ -144,7 +145,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        response = _Response(send)
+        response = _Response(send, scope)
         try:
             caller = await self._admission.caller(scope)
             if (connection := connection_of(scope)) is not None:
@@ -167,14 +168,15 @@ class Gate:
 
 
 class _Response:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
         self._started = False
+        self._added = [*_HEADERS, _STRICT] if is_kept_for(_host(scope)) else _HEADERS
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._started = True
-            message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            message = {**message, "headers": [*message.get("headers", ()), *self._added]}
         await self._send(message)
 
     async def problem(self, error: PgjitError) -> None:
@@ -198,6 +200,12 @@ def connection_of(scope: Scope) -> Place | None:
     """The place of the connection; None where no server of pgjit serves this call."""
     place = scope.get("state", {}).get("connection")
     return place if isinstance(place, Place) else None
+
+
+def _host(scope: Scope) -> str:
+    """The header `Host`; empty if the request has none, or several."""
+    found = [value for name, value in scope["headers"] if name == b"host"]
+    return found[0].decode("latin-1") if len(found) == 1 else ""
 
 
 def _bearer(scope: Scope) -> str:

@@ -12,21 +12,21 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pgjit.api.strict_transport import STRICT_TRANSPORT, is_kept_for
 from pgjit.console.refusals import CrossSiteCall
 
-__all__ = ["HEADERS", "BrowserRules", "check_same_origin"]
+__all__ = ["BrowserRules", "check_same_origin", "headers_of"]
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS: Final[dict[str, str]] = {
+_HEADERS: Final[dict[str, str]] = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     # With `no-referrer` browsers send `Origin: null` with forms: no other site learns an address by this either.
     "referrer-policy": "same-origin",
-    "strict-transport-security": "max-age=31536000",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -35,6 +35,12 @@ _UNKEPT: Final = (b"cache-control", b"no-store")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Refusal = Callable[[Scope, CrossSiteCall], ASGIApp]
+
+
+def headers_of(origin: str) -> dict[str, str]:
+    """The headers of every response of the console at `origin`, as the configuration has it."""
+    strict = [STRICT_TRANSPORT] if is_kept_for(origin.partition("//")[2]) else []
+    return {**_HEADERS, **dict(strict)}
 
 
 def check_same_origin(method: str, headers: Headers, origin: str) -> None:
@@ -62,6 +68,7 @@ class BrowserRules:
     def __init__(self, pages: ASGIApp, origin: str, refusal: Refusal) -> None:
         self._pages = pages
         self._origin = origin
+        self._headers = headers_of(origin)
         self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,9 +77,9 @@ class BrowserRules:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = [(name, value) for name, value in message["headers"] if name.decode() not in HEADERS]
+                given = [(name, value) for name, value in message["headers"] if name.decode() not in self._headers]
                 kept = any(name == b"cache-control" for name, _ in given)
-                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                added = [(name.encode(), value.encode()) for name, value in self._headers.items()]
                 message = {**message, "headers": [*given, *added, *([] if kept else [_UNKEPT])]}
             await send(message)
 

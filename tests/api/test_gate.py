@@ -95,7 +95,16 @@ async def test_every_response_has_the_security_headers_and_none_of_cors(tmp_path
         ):
             assert response.headers["cache-control"] == "no-store"
             assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["strict-transport-security"] == "max-age=31536000"
             assert not [name for name in response.headers if name.startswith("access-control-")]
+
+
+async def test_no_browser_keeps_https_for_its_own_machine_or_an_address(tmp_path: Path) -> None:
+    async with People(tmp_path) as api:
+        for host in ("localhost:8432", "127.0.0.1:8432", "[::1]:8432"):
+            for person in ("admin", None):
+                response = await api.get("whoami", person, headers={"Host": host})
+                assert "strict-transport-security" not in response.headers, host
 
 
 async def test_a_body_over_the_limit_is_refused_declared_or_not(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 
-from pgjit.console.browser_rules import check_same_origin
+from pgjit.console.browser_rules import check_same_origin, headers_of
 from pgjit.console.refusals import CrossSiteCall
 from tests.console.visits import ORIGIN, Visits
 from tests.run.rows import table
@@ -33,6 +33,20 @@ def test_a_form_of_our_own_pages(headers: dict[str, str], ours: bool) -> None:
         assert not ours
     else:
         assert ours
+
+
+@table(
+    ("url", "sent"),
+    [
+        (ORIGIN, True),
+        ("https://pgjit.example.com:8432", True),
+        ("https://localhost:8432", False),
+        ("https://127.0.0.1:8432", False),
+        ("https://[::1]:8432", False),
+    ],
+)
+def test_browsers_keep_https_for_names_of_hosts_alone(url: str, sent: bool) -> None:
+    assert ("strict-transport-security" in headers_of(url)) is sent
 
 
 async def test_a_notice_of_any_length_is_shown_once(tmp_path: Path) -> None:

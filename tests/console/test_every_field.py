@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pgjit.console.pages
-from pgjit.console.browser_rules import HEADERS
+from pgjit.console.browser_rules import headers_of
 from tests.api.test_access_matrix import furnished
 from tests.console import every_path
 from tests.console.every_path import FORMS, OPEN, READ
 from tests.console.story import told
-from tests.console.visits import Visitor, Visits
+from tests.console.visits import ORIGIN, Visitor, Visits
 
 _SOURCES = "".join(each.read_text() for each in Path(pgjit.console.pages.__file__).parent.glob("*.py"))
 FIELDS = sorted(set(re.findall(r"form\.[a-z]+\(\s*\"([a-z_]+)\"", _SOURCES)))
@@ -42,7 +42,7 @@ _PAGES = [each for each in READ if each.template not in SKIPPED]
 
 def check(response: httpx.Response, what: object) -> None:
     assert response.status_code < 500 or response.status_code == 503, (what, response.status_code, response.text)
-    for name, value in HEADERS.items():
+    for name, value in headers_of(ORIGIN).items():
         assert response.headers.get_list(name) == [value], what
     if response.headers.get("content-type", "").startswith("text/html"):
         assert MARK not in response.text, what
