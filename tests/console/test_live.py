@@ -11,17 +11,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from pgjit.console.live_events import event_for_page, for_pages, size_text
+from pgjit.console.live_events import _state, event_for_page, for_pages, size_text
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.scope import ScopeKind
-from tests.api.people import NOW, PEOPLE, KnownGroups
+from tests.api.people import AUDITORS, NOW, PEOPLE, KnownGroups, who
 from tests.api.test_access_matrix import Registered, furnished
-from tests.api.test_live_sessions import RUNNING, view
+from tests.api.test_live_sessions import RUNNING, Counted, view
 from tests.console.story import EVIL
 from tests.console.test_inbox import AWAY, form, texts
-from tests.console.visits import Visitor, Visits
+from tests.console.visits import ORIGIN, Visitor, Visits
 
 
 def add(visits: Visits, name: str, owner: str = "requester", **changes: Any) -> None:
@@ -303,6 +304,33 @@ async def test_a_query_that_is_not_accepted_begins_no_stream(query: str, tmp_pat
         await furnished(visits)
         root = await visits.of("admin")
         assert (await root.get(f"/events{query}")).status_code in (400, 422)
+
+
+async def test_a_hundred_open_pages_share_the_work(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        await furnished(visits)
+        looks = Counted.looks
+        for number in range(30):
+            name = f"s_{number + 10}"
+            visits.registry.add(name, Counted(view(name, "requester")))  # type: ignore[arg-type]
+        console = visits.console
+        pages = []
+        for number in range(100):
+            name = f"auditor-{number}"
+            visits.provider.people[name] = who(name, AUDITORS)
+            transport = httpx.ASGITransport(console, client=(f"10.0.{number}.9", 40000))
+            pages.append(Visitor(httpx.AsyncClient(transport=transport, base_url=ORIGIN), visits))
+            assert (await pages[-1].sign_in(name)).status_code == 303
+        worked = _state.cache_info().misses
+        streams = [asyncio.create_task(each.get("/events?sessions=true")) for each in pages]
+        async with asyncio.timeout(120):
+            while visits.feed._readers.total() < 100:
+                await asyncio.sleep(0)
+            visits.feed.close()
+            responses = await asyncio.gather(*streams)
+        assert {each.status_code for each in responses} == {200}
+        seconds_of_looks = (Counted.looks - looks) / 30
+        assert _state.cache_info().misses - worked <= seconds_of_looks < 100, "once for each look, not for each page"
 
 
 def test_what_is_no_record_stays_as_it_is() -> None:
