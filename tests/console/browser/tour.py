@@ -49,6 +49,8 @@ TOUR = (
     Stop("policy", "ana", "/policies", "/policies/analyst"),
     Stop("policy-tests", "ana", "/policies/analyst-read-only/tests"),
     Stop("proof", "odile", "/proof"),
+    Stop("record-proof", "odile", "/proof/record?record=1"),
+    Stop("check-proof", "odile", "/proof/check"),
     Stop("reports", "odile", "/reports"),
     Stop("health", "dora", "/health"),
     Stop("not-open", "ana", "/audit/sql", status=403),
