@@ -32,6 +32,7 @@ __all__ = ["LoginFlow", "ProviderLogin", "ProviderTokens", "TokensRefused"]
 
 _OIDC_SCOPES: Final = "openid profile offline_access"
 _SECONDS: Final = 10.0  # for each call of the provider
+_MOST_REQUESTS: Final = 8  # for tokens, at once: nobody makes this proxy flood the provider
 _METADATA_SECONDS: Final = 3600.0
 _AGAIN: Final = "Start again from the sign-in page; a sign-in has to be completed within ten minutes, in one browser."
 
@@ -94,6 +95,7 @@ class ProviderLogin:
         self._allow_http = allow_http
         self._known: tuple[_Endpoints, float] | None = None  # with the moment on the monotonic clock
         self._reading = asyncio.Lock()
+        self._slots = asyncio.Semaphore(_MOST_REQUESTS)
 
     async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
         endpoints = await self._endpoints()
@@ -152,7 +154,7 @@ class ProviderLogin:
         body = prepare_token_request(grant, **parameters)
         headers = {**PLAIN, "content-type": "application/x-www-form-urlencoded"}
         try:
-            async with client_for(endpoints.token) as client, asyncio.timeout(_SECONDS):
+            async with self._slots, client_for(endpoints.token) as client, asyncio.timeout(_SECONDS):
                 request = client.stream("POST", endpoints.token, content=body, headers=headers)
                 async with request as response:
                     answer = await read_answer(response)

@@ -38,7 +38,6 @@ _RENEW_BEFORE: Final = timedelta(minutes=5)  # of the access token's end
 _RENEWAL: Final = timedelta(seconds=30)  # that one worker has for it
 _LOOKS, _LOOK_SECONDS = 40, 0.25  # while another worker renews the tokens
 _REFUSED_RATE, _REFUSED_BURST = 5.0, 10.0  # unknown cookies a second of one address; seconds' worth
-_BEGUN_RATE, _BEGUN_BURST = 2.0, 15.0  # steps of sign-ins a second of one address: each may ask the provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,6 @@ class SignIns:
         self._clock = clock
         self._idle, self._absolute = idle, absolute
         self._refused: RateLimit[str] = RateLimit(_REFUSED_RATE, _REFUSED_BURST)
-        self._begun: RateLimit[str] = RateLimit(_BEGUN_RATE, _BEGUN_BURST)
         self._renewals: SingleFlightByKey[str, _Sealed] = SingleFlightByKey(stopped=NotSignedIn)
 
     async def begin(self, tokens: ProviderTokens, identity: Identity) -> CookieSecret:
@@ -105,27 +103,21 @@ class SignIns:
         await self._store.keep_sign_in(kept, at_most=_MOST_OF_PERSON)
         return secret
 
-    def note_step(self, request: Request) -> None:
-        """A step of a sign-in from this address. Raises TooManyCalls for more than it may make."""
-        network = _network(request)
-        if (seconds := self._begun.wait(network)) > 0:
-            raise TooManyCalls(math.ceil(seconds))
-        self._begun.use(network, 1)
-
     async def find_in(self, request: Request) -> SignedIn:
         """The sign-in of the request's cookie. Raises NotSignedIn, TooManyCalls, ServerUnavailable."""
         given = cookie(request, SIGN_IN)
         if given is None:
             raise NotSignedIn
-        network = _network(request)
-        if (seconds := self._refused.wait(network)) > 0:
-            raise TooManyCalls(math.ceil(seconds))
         try:
             secret = CookieSecret.read(given)
             if secret is None:
                 raise NotSignedIn(was=True)
             return await self.find(secret)
         except NotSignedIn:
+            # Only unknown cookies count: those of others behind the same address keep nobody out.
+            network = _network(request)
+            if (seconds := self._refused.wait(network)) > 0:
+                raise TooManyCalls(math.ceil(seconds)) from None
             self._refused.use(network, 1)
             raise
 

@@ -88,6 +88,7 @@ class FakeLogin:
         self.asked: list[tuple[bool, tuple[str, ...]]] = []  # whether anew, and the contexts
         self.renewed: str | None = None
         self.renewals = 0
+        self.id_claims: dict[str, str] | None = None  # None: those of the person
         self.away = False
 
     async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
@@ -97,7 +98,8 @@ class FakeLogin:
     async def redeem(self, secret: CookieSecret, answer: Mapping[str, str]) -> ProviderTokens:
         if answer.get("state") != base64url(secret.derived("oauth state")):
             raise SignInRefused("The answer does not belong to this browser.", hint="Start again.")
-        return ProviderTokens(self.person, f"refresh of {self.person}")
+        claims = {"sub": f"oid-{self.person}"} if self.id_claims is None else self.id_claims
+        return ProviderTokens(self.person, f"refresh of {self.person}", claims)
 
     async def renew(self, refresh: str) -> ProviderTokens:
         self.renewals += 1

@@ -6,6 +6,7 @@ Decides where a browser goes after a sign-in: to a page of this console, whateve
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -23,6 +24,7 @@ from pgjit.console.provider_login import ProviderTokens
 from pgjit.console.refusals import SignInRefused
 from pgjit.console.services import ConsoleServices, address_of, services_of
 from pgjit.errors import JournalUnavailable, ServerUnavailable
+from pgjit.identity.identity import IdentityKey
 
 __all__ = ["router"]
 
@@ -64,7 +66,6 @@ async def start(request: Request, to: _Wanted = "", again: bool = False, context
     `again`: the person has to sign in there anew. `context`: authentication contexts that the person has to satisfy.
     """
     services = services_of(request)
-    services.sign_ins.note_step(request)
     secret = CookieSecret.new()
     address = await services.login.address(secret, again=again, contexts=context)
     response = RedirectResponse(address, 303)
@@ -77,7 +78,6 @@ async def start(request: Request, to: _Wanted = "", again: bool = False, context
 async def signed_in(request: Request) -> Response:
     """The provider's answer. The browser gets a cookie with a new secret, and goes to the page that it wanted."""
     services = services_of(request)
-    services.sign_ins.note_step(request)
     text, _, target = (cookie(request, FLOW) or "").partition(".")
     flow = CookieSecret.read(text)
     if flow is None:
@@ -128,10 +128,15 @@ async def _accepted(services: ConsoleServices, tokens: ProviderTokens, request: 
     identity = caller.identity
     if not is_person(identity):
         raise SignInRefused("Apps, agents and those for whom an agent acts cannot sign in.", hint="Use the HTTP API.")
-    # OpenID Connect, 5.3.2 asks for it of UserInfo; both tokens must be of one person.
-    if (oid := tokens.id_claims.get("oid")) is not None and str(oid).lower() != identity.key.oid.lower():
+    if not _of_one_person(tokens.id_claims, identity.key):
         raise SignInRefused("The ID token and the access token are not of one person.", hint="Start again.")
     return caller
+
+
+def _of_one_person(id_claims: Mapping[str, object], key: IdentityKey) -> bool:
+    """Entra's tokens name the person by `oid`: their `sub` differs from app to app. Others by `sub`."""
+    subject = id_claims.get("oid" if "tid" in id_claims else "sub")
+    return isinstance(subject, str) and subject.lower() == key.oid.lower()
 
 
 def _record(services: ConsoleServices, caller: Caller, request: Request) -> None:
