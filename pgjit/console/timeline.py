@@ -30,7 +30,7 @@ class Mark:
     width: float
     kind: str
     long: bool
-    number: int  # of the execution in the list, from 1
+    execution: str  # its id
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ def timeline_of(executions: Sequence[Item]) -> Timeline | None:
     lanes = tuple(dict.fromkeys(str(each.get("session", "")) for each in executions))
     marks = []
     counts = dict.fromkeys(("completed", "refused", "failed", "limited", "cut", "unknown", "long"), 0)
-    for number, (each, begin, length) in enumerate(zip(executions, begins, lengths, strict=True), 1):
+    for each, begin, length in zip(executions, begins, lengths, strict=True):
         kind, long = outcome_of(each), length >= LONG_SECONDS
         counts[kind] += 1
         counts["long"] += long
         x = round((begin - first) / whole * (_WIDTH - _LEAST), 1)
         width = round(max(_LEAST, min(length / whole * _WIDTH, _WIDTH - x)), 1)
         y = _TOP + lanes.index(str(each.get("session", ""))) * _LANE
-        marks.append(Mark(x, y, width, kind, long, number))
+        marks.append(Mark(x, y, width, kind, long, str(each.get("execution", ""))))
     counts[f"longer than {LONG_SECONDS:g} s"] = counts.pop("long")
     return Timeline(tuple(marks), lanes, _ticks(whole), _TOP + len(lanes) * _LANE + 2, counts)
 

@@ -33,7 +33,10 @@ async def test_an_auditor_reads_the_whole_story(tmp_path: Path) -> None:
         totals = story["totals"]
         assert f"{totals['executions']} executions" in words
         assert f"the {totals['catalog']} that drivers asked the catalogs" in words
-        assert page.text.count("<rect") == len(story["executions"])
+        drawing = page.text.partition("<svg")[2].partition("</svg>")[0]
+        assert [part.partition('"')[0] for part in drawing.split('href="/audit/executions/')[1:]] == [
+            each["execution"] for each in story["executions"]
+        ]
         first = story["executions"][0]
         assert f'href="/audit/executions/{first["execution"]}"' in page.text
         assert f'href="/sessions/{first["session"]}/replay"' in page.text
