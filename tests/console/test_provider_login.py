@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.identity.provider import Discovery
 from pgjit.server.credential import FixedSecret
 from tests.fakes.local_http import local_http
+from tests.run.waiting import until
 
 pytestmark = pytest.mark.live
 URL = "https://console.test"
@@ -155,6 +157,23 @@ async def test_a_provider_that_is_away_is_no_refusal(fault: Fault, flow: Flow) -
     assert away.value.reference == "provider-unavailable"
     with pytest.raises(ServerUnavailable):
         await flow.login.renew("1.token")
+
+
+async def test_who_is_signed_in_does_not_wait_behind_the_codes_of_strangers(flow: Flow) -> None:
+    mine = CookieSecret.new()
+    tokens = await flow.login.redeem(mine, await flow.answer(mine))
+    flow.emulator.faults.put("token", Fault(kind=FaultKind.SLOW, seconds=300, times=8))
+    async with asyncio.TaskGroup() as strangers:
+        redeemed = []
+        for _ in range(9):
+            secret = CookieSecret.new()
+            answer = {**await flow.answer(secret), "code": "1.guess"}
+            redeemed.append(strangers.create_task(flow.login.redeem(secret, answer)))
+        await until(lambda: flow.emulator.faults.counts["token"] == 9)
+        assert claims((await flow.login.renew(str(tokens.refresh))).access)["oid"] == flow.ana.oid
+        assert not any(each.done() for each in redeemed)
+        for each in redeemed:
+            each.cancel()
 
 
 async def test_without_metadata_nobody_is_sent_anywhere(flow: Flow) -> None:
