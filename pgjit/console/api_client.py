@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 from pgjit.api.http_api import PREFIX
@@ -68,15 +69,23 @@ class ConsoleApi:
         text = b"".join(call.chunks)
         if call.status >= 400:
             raise _problem(call, text)
-        read = json.loads(text) if text else {}
+        read = orjson.loads(text) if text else {}
         assert isinstance(read, dict)
         return read
 
     async def stream(
-        self, path: str, query: Query | None = None, *, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        query: Query | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> ApiStream:
-        """A response that is read while the API writes it: events, CSV. Raises ConsoleApiProblem before its head."""
-        call = _Call(self._scope("GET", path, query, headers or {}), b"")
+        """A response that is read while the API writes it: events, CSV. Raises ConsoleApiProblem before its head.
+
+        `body`: of a POST.
+        """
+        call = _Call(self._scope("GET" if body is None else "POST", path, query, headers or {}), _json(body))
 
         async def run() -> None:
             await self._api(call.scope, call.receive, call.forward)
