@@ -166,6 +166,8 @@ class ProviderLogin:
         if response.status_code == httpx.codes.OK:
             return _tokens(answer)
         error = _name(str(answer.get("error", "nothing")))
+        if error == "invalid_client" and self._secret is not None:
+            self._secret.refused()  # perhaps it was replaced: the next call fetches it again
         if response.status_code >= 500 or error in ("temporarily_unavailable", "server_error"):
             raise _unavailable(f"answered the token request with `{error}`")
         raise SignInRefused(f"The identity provider refused the token request: `{error}`.", hint=_AGAIN)

@@ -17,7 +17,7 @@ from pgjit.console.refusals import SignInRefused
 from pgjit.demo.emulator import Emulator, Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.errors import ServerUnavailable
 from pgjit.identity.provider import Discovery
-from pgjit.server.credential import FixedSecret
+from pgjit.server.credential import MIN_REFETCH_SECONDS, FetchedSecret, FixedSecret, RenewedSecret
 from tests.fakes.local_http import local_http
 from tests.run.waiting import until
 
@@ -124,6 +124,22 @@ async def test_a_code_that_was_used_signs_nobody_in(flow: Flow) -> None:
     await flow.login.redeem(secret, answer)
     with pytest.raises(SignInRefused):
         await flow.login.redeem(secret, answer)
+
+
+async def test_a_client_secret_that_was_replaced_is_fetched_again(flow: Flow) -> None:
+    secrets = ["an old secret", "a secret"]
+
+    async def fetch() -> FetchedSecret:
+        return FetchedSecret(secrets.pop(0), 3600)
+
+    moments = iter((0.0,))  # of the first fetch
+    flow.login._secret = RenewedSecret(fetch, now=lambda: next(moments, MIN_REFETCH_SECONDS))
+    secret = CookieSecret.new()
+    with pytest.raises(SignInRefused) as refused:
+        await flow.login.redeem(secret, await flow.answer(secret))
+    assert "invalid_client" in str(refused.value.detail)
+    await flow.login.redeem(secret, await flow.answer(secret))
+    assert secrets == []
 
 
 async def test_a_refresh_token_that_the_provider_refuses_ends_the_sign_in(flow: Flow) -> None:
