@@ -15,6 +15,7 @@ let seen = "";
 let refreshing = 0;
 let refreshed = 0;
 let overdue = new Set();
+const names = new Map(); // of identities that were on this page, by object id: a record of an end has the id alone
 
 // --- time ---------------------------------------------------------------------------------------------
 
@@ -117,6 +118,18 @@ function refreshSoon() {
 
 // --- events -----------------------------------------------------------------------------------------------
 
+function noteNames() {
+  for (const each of document.querySelectorAll(".identity")) {
+    const [name, id] = [each.querySelector("bdi"), each.querySelector(".ids[title]")];
+    if (name && id) names.set(id.title.split("/").pop(), name.textContent);
+  }
+}
+
+function withNames(words) {
+  for (const [id, name] of names) words = words.replaceAll(id, `${name} ${id.slice(0, 8)}`);
+  return words;
+}
+
 function say(text) {
   setText(status, text);
 }
@@ -130,10 +143,12 @@ function heard(message) {
   after = message.lastEventId || after;
   if (!kinds.some((kind) => event.type.startsWith(kind))) return;
   if (ids.length && !event.ids.some((id) => ids.includes(id))) return;
-  say(`${clock(event.time)} ${event.words}`);
+  noteNames();
+  const words = withNames(event.words);
+  say(`${clock(event.time)} ${words}`);
   if (news) {
     const line = document.createElement("li");
-    line.textContent = `${clock(event.time)} ${event.words}`;
+    line.textContent = `${clock(event.time)} ${words}`;
     if (event.ended) line.className = "ended";
     news.querySelector(".empty")?.remove();
     news.prepend(line);
@@ -153,10 +168,6 @@ function sessions(message) {
     const row = document.querySelector(`tr[data-key="${CSS.escape(each.id)}"]`);
     if (!row) continue;
     for (const [name, text] of Object.entries(each.cells)) setText(row.querySelector(`[data-cell="${name}"]`), text);
-    for (const [name, used] of Object.entries(each.used)) {
-      const meter = row.querySelector(`[data-cell="${name}"] ~ meter`);
-      if (meter) meter.value = used;
-    }
     running(row.querySelector(".since"), each.since);
   }
   tick();

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
 
 from tests.run.processes import OWNED
 from tests.run.programs import find
@@ -25,6 +25,8 @@ __all__ = ["NOT_INSTALLED", "PATIENCE_MS", "Watch", "find_chromium", "need_chrom
 
 PATIENCE_MS = 60_000
 """So long does Playwright wait for a state at most: a busy machine takes its time."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable")
 _ARGUMENTS = (

@@ -38,8 +38,24 @@ async def chromium() -> AsyncIterator[Browser]:
 async def town(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> AsyncIterator[Town]:
     need_chromium()  # nothing is started where there is no browser
     database: DemoDatabase = request.getfixturevalue("database")
-    async with open_town(database, Path(tmp_path_factory.mktemp("town"))) as opened:
-        yield opened
+    try:
+        async with open_town(database, Path(tmp_path_factory.mktemp("town"))) as opened:
+            yield opened
+    finally:
+        OWNED.difference_update(_of_towns)
+
+
+_of_towns: set[int] = set()
+"""Processes that a town starts when they are first needed, such as the one that reads the journal."""
+
+
+@pytest.fixture(autouse=True)
+def _children_stay(town: Town) -> Iterator[None]:
+    """What a test made the town start stays as long as the town: tests/run/needs.py looks at what is left then."""
+    yield
+    made = {child.pid for child in psutil.Process().children()} - OWNED
+    _of_towns.update(made)
+    OWNED.update(made)
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,10 @@ from pgjit.demo.database import DemoDatabase
 from tests.console.browser.chromium import NOT_INSTALLED, find_chromium, run_chromium
 from tests.console.browser.tour import TOUR, Stop
 from tests.console.browser.town import Town, open_town
-from tests.console.browser.visitor import WIDTHS, Look, Theme, Visitors
+from tests.console.browser.visitor import THEMES, WIDTHS, Look, Visitors
 
 __all__ = ["main"]
 
-_THEMES: tuple[Theme, ...] = ("light", "dark")
 _TALLEST = 4000  # pixels
 
 
@@ -47,7 +46,7 @@ async def main(target: Path, names: list[str]) -> int:
 async def _take_all(browser: Browser, town: Town, stops: list[Stop], target: Path) -> list[str]:
     visitors, faults = Visitors(browser, town), []
     for stop in stops:
-        for theme in _THEMES:
+        for theme in THEMES:
             for name, width in WIDTHS.items():
                 file = target / f"{stop.name}-{theme}-{name}.png"
                 try:

@@ -16,37 +16,40 @@ __all__ = ["TOUR", "Stop", "missing_stops"]
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """`who`: the name of a person in `Town`; None: nobody is signed in. `link`: how the address of a link in the page
-    begins, which leads to the page that is meant."""
+    """`who`: the name of a person in `Town`; None: nobody is signed in. `links`: how the addresses of links begin
+    that lead from there to the page that is meant."""
 
     name: str
     who: str | None
     path: str
-    link: str = ""
+    links: tuple[str, ...] = ()
     status: int = 200
 
     async def open(self, visitor: Visitor) -> None:
-        await visitor.open(self.path, 200 if self.link else self.status)
-        if self.link:
-            href = await visitor.page.locator(f'main a[href^="{self.link}"]').first.get_attribute("href")
+        await visitor.open(self.path, self.status)
+        for beginning in self.links:
+            href = await visitor.page.locator(f'main a[href^="{beginning}"]').first.get_attribute("href")
             assert href is not None
-            await visitor.open(href, self.status)
+            await visitor.open(href)
 
 
 TOUR = (
     Stop("sign-in", None, "/sign-in"),
     Stop("requests", "ana", "/requests"),
-    Stop("request", "ana", "/requests", "/requests/r_"),
+    Stop("request", "ana", "/requests", ("/requests/r_",)),
     Stop("live", "dora", "/live"),
     Stop("windows", "dora", "/windows"),
-    Stop("window", "dora", "/windows", "/windows/w_"),
+    Stop("window", "dora", "/windows?policy=analyst-read-only", ("/windows/w_",)),
+    Stop("replay", "dora", "/windows?policy=analyst-read-only", ("/windows/w_", "/sessions/")),
     Stop("audit", "odile", "/audit"),
-    Stop("execution", "odile", "/audit", "/audit/executions/"),
+    Stop("refusals", "odile", "/audit?decision=deny"),
+    Stop("execution", "odile", "/audit", ("/audit/executions/",)),
+    Stop("refusal", "odile", "/audit?decision=deny", ("/audit/executions/",)),
     Stop("sql", "odile", "/audit/sql"),
     Stop("access", "dora", "/access"),
-    Stop("access-group", "dora", f"/access?group={ANALYSTS}"),
+    Stop("access-of-a-group", "dora", f"/access?group={ANALYSTS}"),
     Stop("policies", "ana", "/policies"),
-    Stop("policy", "ana", "/policies", "/policies/analyst"),
+    Stop("policy", "ana", "/policies/analyst-read-only"),
     Stop("policy-tests", "ana", "/policies/analyst-read-only/tests"),
     Stop("proof", "odile", "/proof"),
     Stop("record-proof", "odile", "/proof/record?record=1"),
@@ -60,4 +63,4 @@ TOUR = (
 
 def missing_stops() -> list[str]:
     """Pages of the console that the tour leaves out."""
-    return sorted({entry.path for entry in PAGES} - {stop.path for stop in TOUR})
+    return sorted({entry.path for entry in PAGES if entry.title is not None} - {stop.path for stop in TOUR})

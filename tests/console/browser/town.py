@@ -11,17 +11,23 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import psycopg
 
+from pgjit.app import application
+from pgjit.clock import Clock
+from pgjit.demo import world as world_module
 from pgjit.demo.database import DemoDatabase
-from pgjit.demo.emulator import PrincipalKind, RegisteredPrincipal
+from pgjit.demo.emulator import Emulator, PrincipalKind, RegisteredPrincipal
 from pgjit.demo.world import ANALYSTS, MIGRATIONS, POLICIES, REVIEWERS, SCHEMA_CHECKS, World
 from tests.e2e.worlds import ask
 from tests.run.waiting import until_it_holds
 
-__all__ = ["ADMINS", "AUDITORS", "REASON", "Connection", "Town", "open_town"]
+__all__ = ["ADMINS", "AUDITORS", "REASON", "Connection", "Town", "open_town", "play_yesterday"]
 
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -50,7 +56,7 @@ class Town:
     migrator: RegisteredPrincipal
     checker: RegisteredPrincipal
     running: AsyncExitStack = field(repr=False)
-    _tasks: list[asyncio.Task[object]] = field(default_factory=list)
+    _tasks: dict[Connection, asyncio.Task[psycopg.Error | None]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, world: World, running: AsyncExitStack) -> Town:
@@ -79,6 +85,10 @@ class Town:
             checker=agent("schema-check-agent", SCHEMA_CHECKS),
             running=running,
         )
+
+    def new_person(self, name: str, *groups: str) -> RegisteredPrincipal:
+        made = RegisteredPrincipal(kind=PrincipalKind.USER, display=name)
+        return self.world.emulator.directory.add(made, groups)
 
     def new_agent(self, name: str, *groups: str) -> RegisteredPrincipal:
         """One more agent, for a test that ends its windows."""
@@ -111,10 +121,10 @@ class Town:
             with suppress(psycopg.Error):
                 await session.execute(statement)
 
-    async def keep_running(self, session: Connection, statement: str = LONG) -> asyncio.Task[object]:
+    async def keep_running(self, session: Connection, statement: str = LONG) -> None:
         """Have `session` run a statement that nobody would wait for, and return when the server runs it."""
-        task: asyncio.Task[object] = asyncio.create_task(_outcome(session, statement))
-        self._tasks.append(task)
+        task: asyncio.Task[psycopg.Error | None] = asyncio.create_task(_outcome(session, statement))
+        self._tasks[session] = task
         sql = "SELECT count(*) FROM pg_stat_activity WHERE query = $1 AND state = 'active'"
 
         async def runs() -> object:
@@ -122,7 +132,13 @@ class Town:
             return await ask(self.world.database, sql, statement)
 
         await until_it_holds(runs)
-        return task
+
+    async def outcome(self, session: Connection) -> psycopg.Error:
+        """What ended the statement that was kept running: the agent's own error."""
+        async with asyncio.timeout(60):
+            error = await self._tasks[session]
+        assert error is not None, "the statement ended by itself"
+        return error
 
     async def live_session(self, name: str) -> Connection:
         """A session of a new agent that is open until the town is closed."""
@@ -164,7 +180,7 @@ _CHECKS = (
 )
 
 
-async def _outcome(session: Connection, statement: str) -> object:
+async def _outcome(session: Connection, statement: str) -> psycopg.Error | None:
     """The error that ended the statement, or None."""
     try:
         await session.execute(statement)
@@ -188,6 +204,26 @@ def _copied_policies(folder: Path) -> Path:
     return copies
 
 
+async def play_yesterday(database: DemoDatabase, folder: Path) -> None:
+    """Write a day of the journal, by a whole pgjit whose clock, and whose identity provider's, is a day behind."""
+
+    def yesterday() -> datetime:
+        return datetime.now(UTC) - timedelta(days=1)
+
+    with (
+        patch.object(application, "Clock", partial(Clock, wall=yesterday)),
+        patch.object(world_module, "Emulator", partial(Emulator, now=yesterday)),
+    ):
+        policies = _copied_policies(folder)
+        async with World(folder=folder, database=database, policies=policies, config=_CONFIG) as world:
+            town = Town.of(world, AsyncExitStack())
+            reader = town.new_agent("yesterdays-agent", ANALYSTS)
+            async with await town.connect(reader, "analyst-read-only", reason="monthly figures") as session:
+                await town.run(session, "SELECT country, count(*) FROM customers GROUP BY country")
+            async with await town.connect(town.checker, "jit-schema-checks") as session:
+                await town.run(session, "SELECT count(*) FROM orders")
+
+
 @asynccontextmanager
 async def open_town(database: DemoDatabase, folder: Path, *, played: bool = True) -> AsyncIterator[Town]:
     """`played`: the story has happened when the block begins."""
@@ -203,6 +239,6 @@ async def open_town(database: DemoDatabase, folder: Path, *, played: bool = True
             yield town
         finally:
             await running.aclose()
-            for task in town._tasks:
+            for task in town._tasks.values():
                 task.cancel()
-            await asyncio.gather(*town._tasks, return_exceptions=True)
+            await asyncio.gather(*town._tasks.values(), return_exceptions=True)

@@ -18,9 +18,10 @@ from pgjit.demo.emulator import RegisteredPrincipal
 from tests.console.browser.chromium import PATIENCE_MS, Watch
 from tests.console.browser.town import Town
 
-__all__ = ["WIDTHS", "Look", "Theme", "Visitor", "Visitors"]
+__all__ = ["THEMES", "WIDTHS", "Look", "Theme", "Visitor", "Visitors"]
 
 Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 WIDTHS: Mapping[str, int] = {"phone": 360, "desk": 1440}
 _SERIOUS = ("serious", "critical")
 
@@ -58,6 +59,11 @@ class Visitor:
         assert response.status == status, f"{path}: {response.status}\n{await self.page.inner_text('body')}"
         return response
 
+    async def look(self, look: Look) -> None:
+        """The page that is open, in another theme and another width."""
+        await self.page.emulate_media(color_scheme=look.theme, reduced_motion="reduce")
+        await self.page.set_viewport_size({"width": look.width, "height": look.height})
+
     async def sign_in(self, person: RegisteredPrincipal) -> None:
         """From the page that is open, which is that for signing in, by way of the emulator."""
         await self.page.get_by_role("link", name="Sign in with").click()
@@ -68,7 +74,8 @@ class Visitor:
         """axe-core finds nothing serious on the page as it is now."""
         found = (await Axe().run(self.page)).response["violations"]
         serious = [each for each in found if each["impact"] in _SERIOUS]
-        assert serious == [], "\n".join(map(_told, serious))
+        size = self.page.viewport_size
+        assert serious == [], f"{self.path}, {size}:\n" + "\n".join(map(_told, serious))
 
     async def check_width(self) -> None:
         """The page as a whole never scrolls sideways."""
