@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgjit.console.shown import count_text, length_text, moment_markup, prose, shown, shown_lines
+from pgjit.console.shown import count_text, length_text, moment_markup, plain_text, prose, shown, shown_lines
 from tests.run.rows import table
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -91,3 +91,9 @@ def test_a_moment_has_its_machine_form_and_how_far_it_is() -> None:
 def test_a_number_has_its_thousands_apart() -> None:
     texts = {None: "–", 0: "0", 999: "999", 1000: "1\u202f000", 1234567: "1\u202f234\u202f567"}
     assert {each: count_text(each) for each in texts} == texts
+
+
+def test_text_for_a_script_shows_what_is_not_visible() -> None:
+    assert plain_text("SELECT 'é'") == "SELECT 'é'"
+    assert plain_text("a\u202eb\x07\n<b>") == "a[U+202E]b[U+0007][U+000A]<b>"
+    assert plain_text(None) == "None"

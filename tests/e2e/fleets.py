@@ -62,6 +62,7 @@ async def fleet(
     ttl_there: str = "30m",
     clock_there: Clock | None = None,
     listen: dict[str, object] | None = None,
+    api: dict[str, object] | None = None,
     bind_to_source: bool = False,
     **second: object,
 ) -> AsyncIterator[Fleet]:
@@ -75,6 +76,7 @@ async def fleet(
     place = f"postgresql://postgres@/pgjit_store?host={database.socket_dir}&port={database.port}"
     section = {"kind": "postgres", "url": place, "stale_after": 5}
     config = {"node": "one", "store": section} | ({} if listen is None else {"listen": listen})
+    config |= {} if api is None else {"api": api}
     async with open_world(database, folder, config=config, policies=policies) as world:
         there = yaml.safe_load(world.config_file.read_text())
         there |= {

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from httpx_sse import aconnect_sse
 
 from pgjit.app import App
 from pgjit.clock import Clock
@@ -20,6 +21,7 @@ from pgjit.grants.actor import Actor
 from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.identity.identity import IdentityKey
 from tests.e2e.fleets import BUDGET, BYTES, ROWS, fleet
+from tests.e2e.test_http_api import ADMINS, add_person, client, token_of
 from tests.e2e.worlds import Record, add_reader
 from tests.fakes.store_server import StoreServer
 from tests.run.waiting import until, until_it_holds
@@ -92,6 +94,21 @@ async def test_one_window_is_opened_and_what_one_node_ends_the_other_ends(
             for each in (here, there):
                 await each.close()
         assert [each["ended"] for each in both.records("outcome")] == ["failed"] * 4
+
+
+async def test_a_reader_of_events_learns_that_another_node_has_changed_something(
+    database: DemoDatabase, tmp_path: Path, store_server: StoreServer
+) -> None:
+    async with fleet(database, tmp_path, store_server, api={"roles": {"admin": ADMINS}}) as both:
+        world, (_, two) = both.world, both.nodes
+        token = token_of(world, add_person(world, "ann"))
+        async with client(world, token) as api, aconnect_sse(api, "GET", "events") as source:
+            events = source.aiter_sse()
+            assert (await anext(events)).retry == 3000
+            following = asyncio.create_task(anext(events))
+            await two._revocations.lock(Scope(ScopeKind.POLICY, "writer"), "astray", ADMIN)
+            event = await asyncio.wait_for(following, 60)
+            assert (event.event, event.data) == ("changed", "{}")
 
 
 async def test_a_budget_and_the_sessions_are_shared(
