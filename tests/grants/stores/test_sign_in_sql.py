@@ -36,7 +36,8 @@ async def test_a_store_of_the_version_before_keeps_its_windows(tmp_path: Path) -
     window, _ = await store.admit(ALICE, POLICY, NOW)
     await store.close()
     with sqlite3.connect(path) as direct:
-        direct.execute("DROP TABLE sign_ins")
+        for later in ("sign_ins", "saved_searches"):
+            direct.execute(f"DROP TABLE {later}")
         direct.execute("UPDATE alembic_version SET version_num = 'v1'")
     direct.close()
     again = SqlStore(SqliteDatabase(path))
