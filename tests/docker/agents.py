@@ -32,6 +32,7 @@ __all__ = ["Agents"]
 
 _SECONDS = 120  # for what has to happen at once
 _PACE = 0.1  # between attempts that fail at once
+_PAUSE = 1.0  # between races, each of which keeps the store busy: it refuses logins that wait for five seconds
 _SLEEP = b"SELECT pg_sleep(600) AS t8x1x"
 _PROBE = b"SELECT 1 AS t6x1x"
 _STATE = "SELECT state = 'active' AND query LIKE '%sleep%' FROM pg_stat_activity WHERE pid = $1"
@@ -211,6 +212,7 @@ class Agents:
             token = await self._world.token(add_member(self._world, SPENDERS))
             await asyncio.gather(*(self._spend_with(token) for _ in range(_SPENDERS_AT_ONCE)))
             self.figures["budgets"] += 1
+            await a_while(_PAUSE)
 
     async def _spend_with(self, token: str) -> None:
         while True:

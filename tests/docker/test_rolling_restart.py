@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pgjit.demo.database import DemoDatabase
 from tests.docker.agents import Agents
@@ -25,7 +27,7 @@ from tests.e2e.worlds import add_reader
 from tests.run.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.live, pytest.mark.timeout(1500)]
-VISITORS, CANCELLERS = 3, 2
+VISITORS, CANCELLERS = 2, 2
 PROGRESS = {"visits": 20, "pgbench transactions": 20, "cancels": 12, "budgets": 1, "revocations": 2}
 OPEN = "access: read-only\n"
 DENY = "access: read-only\n  deny: [{columns: [customers.email]}]\n"
@@ -55,6 +57,11 @@ async def test_a_rolling_restart_and_a_reload_are_noticed_by_nobody(database: De
             await agents.give_up()
         assert agents.refused == []
         assert agents.faults == []
+        cancels = [await _cancels(node) for node in world.nodes]
+        for found in ("here", "worker", "node"):
+            assert any(each[found] for each in cancels), (
+                f"no cancel request was for a session that was {found}: {cancels}"
+            )
         await world.stop_nodes()
         spent = budgets_hold(world)
         assert spent[0] > BUDGET // 2, "nobody was refused while much was left"
@@ -63,6 +70,7 @@ async def test_a_rolling_restart_and_a_reload_are_noticed_by_nobody(database: De
             "executions": executions_are_recorded(world, log),
             "windows": windows_end_in_time(world, before, store.window_ends()),
             "spent of budgets": spent,
+            "where sessions to cancel were, since the last restart": [dict(each) for each in cancels],
         }
         journals_verify(world)
         _both_served(world)
@@ -103,6 +111,17 @@ async def _reads(agents: Agents, token: str) -> Connection:
 def _reloaded(node: ServedNode) -> bool:
     """Both of its workers have the new policies."""
     return len(node.records("config.reloaded")) >= 2
+
+
+async def _cancels(node: ServedNode) -> Counter[str]:
+    """By where their sessions were found, seen from the worker that they came to."""
+    found = Counter[str]()
+    for family in text_string_to_metric_families((await node.page("/metrics"))[1]):
+        if family.name == "pgjit_cancels":
+            for sample in family.samples:
+                if sample.name == "pgjit_cancels_total":
+                    found[sample.labels["found"]] += int(sample.value)
+    return found
 
 
 def _both_served(world: BalancedWorld) -> None:
