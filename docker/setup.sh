@@ -31,6 +31,8 @@ for login in agent writer store; do
     openssl rand -hex 24 >"/secrets/server/$login-password"
     cp "/secrets/server/$login-password" /secrets/proxy/
 done
+# Of the stand-in for Entra, and public: emulator.yaml has it.
+printf only-for-trying-out >/secrets/proxy/console-secret
 
 rm -rf /secrets/authority # nothing is signed after this
 chown -R "$postgres_uid" /secrets/server

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any, Final
 
+import orjson
+
 __all__ = ["COMMAND", "AnswerUnusable", "AuditChild"]
 
 COMMAND: Final = (sys.executable, "-m", "pgjit.audit.reading.answering")
@@ -48,8 +50,11 @@ class AuditChild:
         return max(1, round(spent * (self.whole - self.done) / self.done))
 
     async def run(self, question: bytes) -> dict[str, Any]:
-        """The answer. Raises AnswerUnusable and OSError. The process and its temporary files, in which there are
-        statements, are gone when it returns, also when it is cancelled."""
+        """The answer; `file` is what came after its first line, which nothing here reads.
+
+        Raises AnswerUnusable and OSError. The process and its temporary files, in which there are statements, are
+        gone when it returns, also when it is cancelled.
+        """
         folder = tempfile.mkdtemp(prefix="pgjit-audit-")
         try:
             return await self._run(question, {**os.environ, "TMPDIR": folder})
@@ -74,8 +79,7 @@ class AuditChild:
         output = printed.result()
         if status != 0 or output is None:
             raise AnswerUnusable(f"{status}: {self._last_line if output is not None else 'it printed too much'}")
-        found: dict[str, Any] = json.loads(output)
-        return found
+        return _answer(output)
 
     async def _ask(self, process: asyncio.subprocess.Process, question: bytes) -> None:
         assert process.stdin is not None
@@ -113,3 +117,13 @@ class AuditChild:
         except (ValueError, KeyError, TypeError):
             if text := line.decode("utf-8", "replace").strip():
                 self._last_line = text
+
+
+def _answer(output: bytes) -> dict[str, Any]:
+    """Raises ValueError. This is the event loop's time: orjson takes a third of what `json` takes."""
+    head, _, file = output.partition(b"\n")
+    try:
+        found: dict[str, Any] = orjson.loads(head)
+    except ValueError:
+        found = json.loads(head)  # half a surrogate pair, of a text that is no Unicode
+    return {**found, "file": file} if file else found

@@ -59,10 +59,11 @@ class ApprovalBody(_Body):
 
 
 class SqlBody(_Body):
-    """A SELECT over the journal's views, as `pgjit audit sql` takes it."""
+    """A SELECT over the journal's views, as `pgjit audit sql` takes it. `characters`: longer values are cut."""
 
     query: SqlText
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    characters: Annotated[int, Field(ge=20, le=100_000)] | None = None
 
 
 class StatementBody(_Body):

@@ -12,16 +12,21 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 from pgjit.api.http_api import PREFIX
 from pgjit.console.refusals import ConsoleApiProblem
 
-__all__ = ["ApiStream", "ConsoleApi", "Query"]
+__all__ = ["ApiStream", "ConsoleApi", "Query", "StreamCut"]
 
 Query = Mapping[str, object]
 """The query of a call. A value None is left out, a bool is written `true` or `false`, a list is repeated."""
 _CHUNKS: Final = 16  # of a stream that wait for its reader
+
+
+class StreamCut(Exception):
+    """The API stopped in the middle of a response."""
 
 
 class ConsoleApi:
@@ -64,18 +69,27 @@ class ConsoleApi:
         text = b"".join(call.chunks)
         if call.status >= 400:
             raise _problem(call, text)
-        read = json.loads(text) if text else {}
+        read = orjson.loads(text) if text else {}
         assert isinstance(read, dict)
         return read
 
     async def stream(
-        self, path: str, query: Query | None = None, *, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        query: Query | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> ApiStream:
-        """A response that is read while the API writes it: events, CSV. Raises ConsoleApiProblem before its head."""
-        call = _Call(self._scope("GET", path, query, headers or {}), b"")
+        """A response that is read while the API writes it: events, CSV. Raises ConsoleApiProblem before its head.
+
+        `body`: of a POST.
+        """
+        call = _Call(self._scope("GET" if body is None else "POST", path, query, headers or {}), _json(body))
 
         async def run() -> None:
             await self._api(call.scope, call.receive, call.forward)
+            await call.queue.put(None)  # also where the API gave up: nobody waits for what does not come
 
         stream = ApiStream(call, asyncio.create_task(run()))
         try:
@@ -110,7 +124,10 @@ class ConsoleApi:
 
 
 class ApiStream:
-    """An async iterator of the bytes of a response. Closed when it was read to its end, or by `aclose`."""
+    """An async iterator of the bytes of a response. Closed when it was read to its end, or by `aclose`.
+
+    Raises StreamCut where the API gave up: what was read is not all, and must not look as if it were.
+    """
 
     def __init__(self, call: _Call, task: asyncio.Task[None]) -> None:
         self._call = call
@@ -140,6 +157,8 @@ class ApiStream:
         try:
             while (chunk := await queue.get()) is not None:
                 yield chunk
+            if self._call.begun.is_set() and not self._call.complete:
+                raise StreamCut
         finally:
             await self.aclose()
 
@@ -160,6 +179,7 @@ class _Call:
         self.chunks: list[bytes] = []
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS)  # None: the end
         self.begun = asyncio.Event()
+        self.complete = False  # the response was sent whole
         self.gone = asyncio.Event()
         self._body: bytes | None = body
 
@@ -181,8 +201,7 @@ class _Call:
             return
         if body := message.get("body", b""):
             await self.queue.put(body)
-        if not message.get("more_body", False):
-            await self.queue.put(None)
+        self.complete = not message.get("more_body", False)
 
     def _note(self, message: Message) -> None:
         if message["type"] == "http.response.start":

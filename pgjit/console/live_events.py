@@ -83,7 +83,8 @@ def _words(kind: str, record: Mapping[str, Any]) -> str:
 
 def _session(session: Mapping[str, Any]) -> dict[str, object]:
     """The cells of a row, by the name that the template gives them."""
-    running = session["running"]
+    running, budget = session["running"], session["budget"] or {}
+    used = {f"used_{name}": each["used"] for name, each in budget.items()}
     return {
         "id": session["id"],
         "cells": {
@@ -92,7 +93,9 @@ def _session(session: Mapping[str, Any]) -> dict[str, object]:
             "rows": count_text(session["rows"]),
             "bytes": size_text(session["bytes"]),
             "statement": "" if running is None else _statement(running),
+            **{name: size_text(each) if name == "used_bytes" else count_text(each) for name, each in used.items()},
         },
+        "used": used,
         "since": None if running is None else running["started_at"],
         "ends": session["ends_at"],
     }

@@ -8,6 +8,7 @@ kept here: the way back may end at another worker, and an answer counts only in 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ __all__ = ["LoginFlow", "ProviderLogin", "ProviderTokens", "TokensRefused"]
 
 _OIDC_SCOPES: Final = "openid profile offline_access"
 _SECONDS: Final = 10.0  # for each call of the provider
-_MOST_REQUESTS: Final = 8  # for tokens, at once: nobody makes this proxy flood the provider
+_MOST_CODES: Final = 8  # that are redeemed at once: nobody makes this proxy flood the provider
 _METADATA_SECONDS: Final = 3600.0
 _AGAIN: Final = "Start again from the sign-in page; a sign-in has to be completed within ten minutes, in one browser."
 
@@ -95,7 +96,7 @@ class ProviderLogin:
         self._allow_http = allow_http
         self._known: tuple[_Endpoints, float] | None = None  # with the moment on the monotonic clock
         self._reading = asyncio.Lock()
-        self._slots = asyncio.Semaphore(_MOST_REQUESTS)
+        self._slots = asyncio.Semaphore(_MOST_CODES)
 
     async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
         endpoints = await self._endpoints()
@@ -154,7 +155,9 @@ class ProviderLogin:
         body = prepare_token_request(grant, **parameters)
         headers = {**PLAIN, "content-type": "application/x-www-form-urlencoded"}
         try:
-            async with self._slots, client_for(endpoints.token) as client, asyncio.timeout(_SECONDS):
+            # Anybody can bring a code: those who are signed in do not wait behind strangers.
+            place = self._slots if grant == "authorization_code" else contextlib.nullcontext()
+            async with asyncio.timeout(_SECONDS), place, client_for(endpoints.token) as client:
                 request = client.stream("POST", endpoints.token, content=body, headers=headers)
                 async with request as response:
                     answer = await read_answer(response)
@@ -163,6 +166,8 @@ class ProviderLogin:
         if response.status_code == httpx.codes.OK:
             return _tokens(answer)
         error = _name(str(answer.get("error", "nothing")))
+        if error == "invalid_client" and self._secret is not None:
+            self._secret.refused()  # perhaps it was replaced: the next call fetches it again
         if response.status_code >= 500 or error in ("temporarily_unavailable", "server_error"):
             raise _unavailable(f"answered the token request with `{error}`")
         raise SignInRefused(f"The identity provider refused the token request: `{error}`.", hint=_AGAIN)

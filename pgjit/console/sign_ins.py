@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,16 +23,17 @@ from pgjit.console.cookie_secret import CookieSecret, SealBroken
 from pgjit.console.cookies import SIGN_IN, cookie
 from pgjit.console.provider_login import LoginFlow, ProviderTokens, TokensRefused
 from pgjit.console.refusals import NotSignedIn
-from pgjit.errors import ServerUnavailable
+from pgjit.errors import ServerUnavailable, TokenRefused
 from pgjit.grants.sign_in import KeptSignIn
 from pgjit.grants.sign_in_store import SignInStore
-from pgjit.identity.identity import Identity
+from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.proxy.door.connection_limits import ClientAddress
 from pgjit.proxy.rate_limit import RateLimit
 from pgjit.single_flight import SingleFlightByKey
 
 __all__ = ["SignIns", "SignedIn"]
 
+_log = logging.getLogger("pgjit.console")
 _MOST_OF_PERSON: Final = 20
 _NOTE_USE: Final = timedelta(seconds=60)  # a use is noted this often at most
 _RENEW_BEFORE: Final = timedelta(minutes=5)  # of the access token's end
@@ -126,7 +128,7 @@ class SignIns:
         kept = await self._kept(secret)
         tokens = self._opened(secret, kept)
         if tokens.access_ends - self._clock() < _RENEW_BEFORE:
-            tokens = await self._renewed(secret, tokens)
+            tokens = await self._renewed(secret, kept.identity, tokens)
         return SignedIn(secret, tokens.access, kept.opened_at, kept.seen_at, kept.ends_at)
 
     async def note_use(self, signed_in: SignedIn) -> None:
@@ -159,16 +161,17 @@ class SignIns:
         except (SealBroken, ValueError, KeyError, TypeError):
             raise NotSignedIn(was=True) from None
 
-    async def _renewed(self, secret: CookieSecret, tokens: _Sealed) -> _Sealed:
+    async def _renewed(self, secret: CookieSecret, person: IdentityKey, tokens: _Sealed) -> _Sealed:
         """Tokens that hold for a while yet; those at hand if they hold and the provider is away."""
         try:
-            return await self._renewals(secret.id, lambda: self._renew(secret, tokens))
+            return await self._renewals(secret.id, lambda: self._renew(secret, person, tokens))
         except ServerUnavailable:
             if tokens.access_ends > self._clock():
                 return tokens
             raise
 
-    async def _renew(self, secret: CookieSecret, tokens: _Sealed) -> _Sealed:
+    async def _renew(self, secret: CookieSecret, person: IdentityKey, tokens: _Sealed) -> _Sealed:
+        """INVARIANT: a sign-in is of one person from its begin to its end, whatever the provider sends."""
         if tokens.refresh is None:
             return await self._as_they_are(secret, tokens)
         now = self._clock()
@@ -176,10 +179,13 @@ class SignIns:
             return await self._renewed_elsewhere(secret, tokens)
         try:
             new = await self._login.renew(tokens.refresh)
-        except TokensRefused:
+            identity = await self._verify(new.access)
+            if identity.key != person:
+                _log.error("a sign-in was ended: its renewed token is of another identity")
+                raise TokensRefused
+        except (TokensRefused, TokenRefused):
             await self._store.end_sign_in(secret.id)
             raise NotSignedIn(was=True) from None
-        identity = await self._verify(new.access)
         renewed = _Sealed(new.access, new.refresh, identity.expires_at)
         await self._store.replace_sign_in_tokens(secret.id, secret.seal(renewed.text()))
         return renewed

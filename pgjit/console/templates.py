@@ -6,6 +6,7 @@ content in its address, so that a browser keeps it until it changes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,23 +52,33 @@ def static_files(folder: Path = _HERE / "static") -> dict[str, StaticFile]:
 
 
 class Templates:
+    """All templates, compiled before the first request: none of them holds up the sessions of this process later."""
+
     def __init__(self, static: dict[str, StaticFile], **standing: Any) -> None:
         """`standing`: what every template gets."""
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters.update(
-            moment=_moment, seconds=length_text, count=count_text, prose=prose, shown=shown, shown_lines=shown_lines
-        )
-        self._environment.globals.update(standing, static=lambda name: f"/static/{name}?v={static[name].tag}")
+        self._environment = _compiled()
+        self._standing = {**standing, "static": lambda name: f"/static/{name}?v={static[name].tag}"}
 
     def render(self, template: str, **values: Any) -> str:
-        return self._environment.get_template(template).render(**values)
+        return self._environment.get_template(template).render(self._standing, **values)
+
+
+@functools.cache
+def _compiled() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        moment=_moment, seconds=length_text, count=count_text, prose=prose, shown=shown, shown_lines=shown_lines
+    )
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return environment
 
 
 @pass_context

@@ -56,6 +56,7 @@ GET    audit/windows/w_1           403   403   403   403   200!  200!  403
 GET    audit/sessions/s_1          403   403   403   403   200!  200!  403
 GET    audit/report?part=rows      403   403   403   403   200!  200!  403
 POST   audit/sql                   403   403   403   403   200!  200!  403
+POST   audit/sql.csv               403   403   403   403   200!  200!  403
 GET    audit/executions.csv        403   403   403   403   200!  200!  403
 GET    audit/journals              403   403   403   403   200!  200!  403
 GET    audit/verification          403   403   403   403   200   200   403
@@ -77,6 +78,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "windows/w_1/revoke": {"reason": "astray"},
     "windows/w_glass/sign-off": {"comment": "looked at it"},
     "audit/sql": {"query": "SELECT 1"},
+    "audit/sql.csv": {"query": "SELECT 1"},
     "audit/searches": {"name": "denied", "filter": {"decision": "deny"}},
     "revoke": {"policy": "reading", "reason": "astray"},
     "sessions/s_1/kill": {"reason": "astray"},

@@ -83,8 +83,8 @@ def test_each_question_has_its_answer(source: dict[str, Any], monkeypatch: pytes
     assert any("statement" in each.get("shortened", []) for each in cut)
     assert all("violations" not in each for each in cut if each["decision"] == "deny")
     csv = answer({**source, "ask": "executions-csv", "filter": {"decision": "deny"}, "limit": 1})
-    assert (csv["csv"].count("\n"), csv["more"]) == (2, True)
-    assert csv["csv"].startswith("journal,seq,time,")
+    assert (csv["file"].count("\n"), csv["more"]) == (2, True)
+    assert csv["file"].startswith("journal,seq,time,")
     monkeypatch.setattr(answering, "_LARGEST_CSV", 100)
     large = answer({**source, "ask": "executions-csv", "filter": {}, "limit": 9})["fault"]
     assert (large["reference"], large["status"], "`since`" in large["hint"]) == ("audit-query", 400, True)
@@ -98,6 +98,8 @@ async def test_a_process_of_its_own_answers(source: dict[str, Any]) -> None:
     answers = ChildAnswers([Path(source["folders"][0])], Path(source["cache"]), seconds=600)
     found = await answers.answer({"ask": "executions", "filter": {}, "limit": 2})
     assert len(found["items"]) == 2
+    file = await answers.answer({"ask": "executions-csv", "filter": {}, "limit": 2})
+    assert (file["file"].count(b"\n"), file["more"], file["complete"]) == (3, True, True)
     with pytest.raises(CallRefused) as refused:
         await answers.answer({"ask": "window", "name": "w_none"})
     assert refused.value.reference == "window-unknown"
@@ -143,7 +145,7 @@ async def test_a_query_of_an_auditor_is_recorded_whole_and_bounded(tmp_path: Pat
         assert answered.json() == {
             "columns": ["n"], "rows": [[1]], "more": False, "complete": True, "notices": [],
         }  # fmt: skip
-        assert api.audit.questions == [{"ask": "sql", "query": query, "limit": 7}]
+        assert api.audit.questions == [{"ask": "sql", "query": query, "limit": 7, "characters": None}]
         records = [orjson.loads(line) for segment in list_segments(api.path) for line in segment.lines()]
         assert [each["target"] for each in records if each["type"] == "api.called"] == [query]
         for body in bodies:
@@ -155,6 +157,10 @@ def test_sql_reads_the_views_and_nothing_else(source: dict[str, Any]) -> None:
     def asked(query: str, limit: int = 10) -> dict[str, Any]:
         return answer({**source, "ask": "sql", "query": query, "limit": limit})
 
+    csv = answer({**source, "ask": "sql-csv", "query": """SELECT '=1+1' AS "=x", -1 AS n""", "limit": 10})
+    assert (csv["file"], csv["more"]) == ("'=x,n\n'=1+1,-1\n", False)
+    cut = answer({**source, "ask": "sql", "query": "SELECT repeat('x', 99), [1, 2]", "limit": 1, "characters": 20})
+    assert cut["rows"] == [["x" * 20 + "…", [1, 2]]]
     grouped = asked("SELECT decision, count(*) AS n, NULL AS n FROM executions GROUP BY 1 ORDER BY 1")
     assert len(grouped["columns"]) == 3
     assert [row[0] for row in grouped["rows"]] == ["allow", "deny"]

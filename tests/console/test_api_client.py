@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from pgjit.console.api_client import ConsoleApi
+from pgjit.console.api_client import ConsoleApi, StreamCut
 from pgjit.console.refusals import ConsoleApiProblem
 
 
@@ -40,6 +40,13 @@ class Endless(Answering):
                 await send({"type": "http.response.body", "body": b"x" * 10, "more_body": True})
         finally:
             self.ended.set()
+
+
+class Broken(Answering):
+    """It fails in the middle, as behind a gate that logs it: the application returns."""
+
+    async def write(self, send: Send) -> None:
+        await send({"type": "http.response.body", "body": b"a,b\n", "more_body": True})
 
 
 def api(application: Answering) -> ConsoleApi:
@@ -96,6 +103,15 @@ async def test_a_stream_is_read_while_it_is_written_and_ends_with_its_reader() -
     assert not endless.ended.is_set()
     await stream.aclose()
     assert endless.ended.is_set()
+
+
+async def test_a_stream_that_was_cut_is_neither_whole_nor_waited_for() -> None:
+    stream = await api(Broken()).stream("/x")
+    chunks = aiter(stream)
+    async with asyncio.timeout(20):
+        assert await anext(chunks) == b"a,b\n"
+        with pytest.raises(StreamCut):
+            await anext(chunks)
 
 
 async def test_a_stream_that_is_short_is_read_whole() -> None:

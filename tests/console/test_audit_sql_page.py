@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from tests.console.visits import Visits
 
 def asked(visits: Visits) -> list[dict[str, Any]]:
     """The queries that ran: to get the token of a form, the tests open another page."""
-    return [dict(each) for each in visits.audit.questions if each["ask"] == "sql"]
+    return [dict(each) for each in visits.audit.questions if each["ask"] in ("sql", "sql-csv")]
 
 
 QUERY = "SELECT display,\n  count(*) FROM executions"
@@ -49,7 +47,7 @@ async def test_a_query_runs_and_is_recorded(tmp_path: Path) -> None:
         visits.audit.answers["sql"] = {"columns": ["who", "n"], "rows": [["ana", 3], [None, 4]], "more": True}
         page = await ana.post("/audit/sql", form(query=QUERY.replace("\n", "\r\n"), limit="500"))
         assert page.status_code == 200, page.text
-        assert asked(visits) == [{"ask": "sql", "query": QUERY, "limit": 500}]
+        assert asked(visits) == [{"ask": "sql", "query": QUERY, "limit": 500, "characters": 300}]
         assert '<td class="number">3</td>' in page.text
         assert "there are more than 500" in page.text
         assert QUERY in page.text
@@ -128,21 +126,18 @@ async def test_texts_of_a_result_are_text_and_a_large_result_is_bounded(tmp_path
         assert_text_only((await ana.post("/audit/sql", form())).text)
 
 
-async def test_csv_has_no_formula(tmp_path: Path) -> None:
-    cells = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "\rx", -7, HOSTILE]
+async def test_the_result_as_a_file(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         ana = await visits.of("auditor")
-        columns = ["=c", *"abcdefg"]
-        visits.audit.answers["sql"] = {"columns": columns, "rows": [cells], "more": False}
         file = await ana.post("/audit/sql", form(do="csv"))
-        assert file.headers["content-disposition"] == 'attachment; filename="query.csv"'
+        assert (file.status_code, file.text) == (200, "seq\n7\n")
+        assert file.headers["content-disposition"] == 'attachment; filename="query-first-10000.csv"'
         assert file.headers["content-type"] == "text/csv; charset=utf-8"
-        assert asked(visits)[0]["limit"] == 10_000
-        [head, row] = csv.reader(io.StringIO(file.text))
-        assert all(cell.startswith("'") for cell in [head[0], *row[:6]])
-        assert row[6] == "-7"
-        assert "\x1b" not in file.text
-        assert "\u202e" not in file.text
+        assert asked(visits) == [{"ask": "sql-csv", "query": QUERY, "limit": 10_000}]
+        assert visits.calls()[-1] == ("auditor", "auditor", "POST", "/audit/sql.csv")
+        visits.audit.fault = CallRefused("syntax error", reference="audit-query", status=400, position=8)
+        page = await ana.post("/audit/sql", form(do="csv"))
+        assert (page.status_code, "In line 1, at character 8:" in page.text) == (400, True)
 
 
 async def test_a_query_is_saved_opened_and_deleted(tmp_path: Path) -> None:

@@ -244,6 +244,11 @@ async def test_the_sessions_of_now_come_with_the_events_where_a_page_has_them(tm
         assert sorted(found) == ["s_1", "s_7"]
         cells = found["s_7"]["cells"]
         assert (cells["state"], cells["rows"], cells["bytes"]) == ("active", "30", "4\u202f000 B")
+        assert (cells["used_rows"], found["s_7"]["used"]["used_rows"], cells["used_bytes"]) == (
+            "30",
+            30,
+            "4\u202f000 B",
+        )
         assert "[U+202E]" in cells["statement"]
         assert found["s_7"]["since"] == "2026-11-24T09:00:00Z"
         assert (found["s_1"]["cells"]["statement"], found["s_1"]["since"]) == ("", None)

@@ -192,7 +192,7 @@ async def test_an_approval_waits_for_a_fresh_sign_in(visits: Visits) -> None:
     people["fresh"] = replace(people["reviewer"], acrs=frozenset({"c1"}), signed_in_at=visits.now)
     started = await ana.client.get(link.replace("&amp;", "&"))
     assert visits.login.asked[-1] == (True, ("c1",))
-    visits.login.person, visits.login.id_claims = "fresh", {"sub": "oid-reviewer"}
+    visits.login.person = "fresh"
     state = started.headers["location"].partition("state=")[2]
     back = await ana.client.get("/signed-in", params={"state": state, "code": "a code"})
     assert back.headers["location"] == f"/ours/{request}"

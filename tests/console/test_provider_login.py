@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -16,8 +17,9 @@ from pgjit.console.refusals import SignInRefused
 from pgjit.demo.emulator import Emulator, Fault, FaultKind, PrincipalKind, RegisteredPrincipal
 from pgjit.errors import ServerUnavailable
 from pgjit.identity.provider import Discovery
-from pgjit.server.credential import FixedSecret
+from pgjit.server.credential import MIN_REFETCH_SECONDS, FetchedSecret, FixedSecret, RenewedSecret
 from tests.fakes.local_http import local_http
+from tests.run.waiting import until
 
 pytestmark = pytest.mark.live
 URL = "https://console.test"
@@ -124,6 +126,22 @@ async def test_a_code_that_was_used_signs_nobody_in(flow: Flow) -> None:
         await flow.login.redeem(secret, answer)
 
 
+async def test_a_client_secret_that_was_replaced_is_fetched_again(flow: Flow) -> None:
+    secrets = ["an old secret", "a secret"]
+
+    async def fetch() -> FetchedSecret:
+        return FetchedSecret(secrets.pop(0), 3600)
+
+    moments = iter((0.0,))  # of the first fetch
+    flow.login._secret = RenewedSecret(fetch, now=lambda: next(moments, MIN_REFETCH_SECONDS))
+    secret = CookieSecret.new()
+    with pytest.raises(SignInRefused) as refused:
+        await flow.login.redeem(secret, await flow.answer(secret))
+    assert "invalid_client" in str(refused.value.detail)
+    await flow.login.redeem(secret, await flow.answer(secret))
+    assert secrets == []
+
+
 async def test_a_refresh_token_that_the_provider_refuses_ends_the_sign_in(flow: Flow) -> None:
     secret = CookieSecret.new()
     tokens = await flow.login.redeem(secret, await flow.answer(secret))
@@ -155,6 +173,23 @@ async def test_a_provider_that_is_away_is_no_refusal(fault: Fault, flow: Flow) -
     assert away.value.reference == "provider-unavailable"
     with pytest.raises(ServerUnavailable):
         await flow.login.renew("1.token")
+
+
+async def test_who_is_signed_in_does_not_wait_behind_the_codes_of_strangers(flow: Flow) -> None:
+    mine = CookieSecret.new()
+    tokens = await flow.login.redeem(mine, await flow.answer(mine))
+    flow.emulator.faults.put("token", Fault(kind=FaultKind.SLOW, seconds=300, times=8))
+    async with asyncio.TaskGroup() as strangers:
+        redeemed = []
+        for _ in range(9):
+            secret = CookieSecret.new()
+            answer = {**await flow.answer(secret), "code": "1.guess"}
+            redeemed.append(strangers.create_task(flow.login.redeem(secret, answer)))
+        await until(lambda: flow.emulator.faults.counts["token"] == 9)
+        assert claims((await flow.login.renew(str(tokens.refresh))).access)["oid"] == flow.ana.oid
+        assert not any(each.done() for each in redeemed)
+        for each in redeemed:
+            each.cancel()
 
 
 async def test_without_metadata_nobody_is_sent_anywhere(flow: Flow) -> None:

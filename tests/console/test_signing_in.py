@@ -145,6 +145,23 @@ async def test_who_gets_no_new_tokens_is_signed_out(tmp_path: Path) -> None:
         assert visits.sign_ins.sign_ins == {}
 
 
+@pytest.mark.parametrize("renewed", ["admin", "acted-for", "no token of anybody"])
+async def test_renewed_tokens_of_somebody_else_end_the_sign_in(renewed: str, tmp_path: Path) -> None:
+    async with Visits(tmp_path, console={"idle_minutes": 120}) as visits:
+        ana = await visits.of("reviewer")
+        people = visits.provider.people
+        if renewed in people:
+            people["renewed"] = replace(people[renewed], expires_at=visits.now + timedelta(hours=3))
+            visits.login.renewed = "renewed"
+        else:
+            visits.login.renewed = renewed
+        visits.now += timedelta(minutes=57)
+        before = visits.calls()
+        assert (await ana.get("/requests")).headers["location"] == "/sign-in?to=%2Frequests"
+        assert visits.sign_ins.sign_ins == {}
+        assert visits.calls() == before, "nothing was read as somebody else"
+
+
 async def test_another_worker_serves_who_signed_in_at_this_one(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         ana = await visits.of("reviewer")
@@ -196,6 +213,24 @@ async def test_many_unknown_cookies_of_one_address_are_slowed_down(tmp_path: Pat
             headers = {"cookie": f"__Host-pgjit={index:043d}", "sec-fetch-dest": "document"}
             statuses.add((await browser.client.get("/", headers=headers)).status_code)
         assert statuses == {303, 429}
+
+
+@pytest.mark.parametrize("blank", ["\x85", "\xa0", "\x1c", "\x0b"])
+async def test_a_cookie_of_a_sibling_host_signs_nobody_in(blank: str, tmp_path: Path) -> None:
+    """Browsers refuse `__Host-` names of others by their first character, which is not a blank to them."""
+    async with Visits(tmp_path) as visits:
+        attacker = await visits.of("reviewer")
+        await attacker.client.get("/sign-in/start")
+        names = ("__Host-pgjit", "__Host-pgjit-flow")
+        tossed = "; ".join(f"{blank}{name}={attacker.client.cookies[name]}" for name in names)
+        victim = visits.browser()
+        headers = [(b"cookie", tossed.encode("latin-1")), (b"sec-fetch-dest", b"document")]
+        assert (await victim.client.get("/requests", headers=headers)).status_code == 303
+        assert (await victim.client.get("/signed-in", headers=headers)).status_code == 400
+        ana = await visits.of("auditor")
+        own = f"__Host-pgjit={ana.client.cookies['__Host-pgjit']}; {tossed}".encode("latin-1")
+        page = await victim.client.get("/requests", headers=[(b"cookie", own)])
+        assert (page.status_code, "auditor" in page.text) == (200, True), "her own counts"
 
 
 async def test_two_cookies_are_no_cookie(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.requests import Requests
 from pgjit.grants.sign_in import KeptSignIn
 from pgjit.grants.store import Store
+from pgjit.identity.identity import Identity
 from tests.api.memory_store import MemoryEnding, MemoryStore
 from tests.api.people import People
 
@@ -83,7 +84,9 @@ class MemorySignIns(MemoryStore):
 class FakeLogin:
     """A provider at which `person` signs in. Renewed tokens are those of `renewed`."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: Mapping[str, Identity]) -> None:
+        """`people`: by their tokens."""
+        self._people = people
         self.person = "nobody"
         self.asked: list[tuple[bool, tuple[str, ...]]] = []  # whether anew, and the contexts
         self.renewed: str | None = None
@@ -98,7 +101,9 @@ class FakeLogin:
     async def redeem(self, secret: CookieSecret, answer: Mapping[str, str]) -> ProviderTokens:
         if answer.get("state") != base64url(secret.derived("oauth state")):
             raise SignInRefused("The answer does not belong to this browser.", hint="Start again.")
-        claims = {"sub": f"oid-{self.person}"} if self.id_claims is None else self.id_claims
+        identity = self._people.get(self.person)
+        own = {} if identity is None else {"sub": identity.key.oid}
+        claims = own if self.id_claims is None else self.id_claims
         return ProviderTokens(self.person, f"refresh of {self.person}", claims)
 
     async def renew(self, refresh: str) -> ProviderTokens:
@@ -136,7 +141,7 @@ class Visits(People):
         self.sign_ins = MemorySignIns()
         self.store = self.sign_ins
         self.ending = MemoryEnding(self.sign_ins, lambda: self.now)
-        self.login = FakeLogin()
+        self.login = FakeLogin(self.provider.people)
         self._entries = entries
         self._console = ConsoleSection(url=ORIGIN, client_id="console", **(console or {}))
         requests = Requests(cast(Store, self.sign_ins), cast(Clock, _Until(self)), self.policies.get)

@@ -250,6 +250,7 @@ def test_the_file_of_the_trial_set_up_is_read() -> None:
     assert (settings.tenant, settings.audience) == (TENANT, AUDIENCE)
     assert [member.principal.kind for member in settings.members] == [
         PrincipalKind.APP,
+        PrincipalKind.APP,
         PrincipalKind.MANAGED_IDENTITY,
         PrincipalKind.USER,
     ]
@@ -316,6 +317,7 @@ FAULTY = {
     "tenant": SETTINGS.replace(TENANT.upper(), "contoso.com"),
     "groups": SETTINGS.replace(GROUP, "admins"),
     "url": SETTINGS.replace("http://emulator:8080", "http://emulator/path"),
+    "browser_url": SETTINGS + "browser_url: localhost:8080\n",
     "surprise": SETTINGS + "surprise: 1\n",
     "secret": SETTINGS.replace("    secret: only-for-trying-out\n", ""),
     "apps": SETTINGS.split("apps:", maxsplit=1)[0],

@@ -55,7 +55,6 @@ class ServedNode:
     server: str  # its name in HAProxy
     config: Path
     place: Place
-    api: int
     journal: Path
     log: Path
     process: Process | None = None
@@ -151,7 +150,7 @@ class BalancedWorld(World):
 
     def _node(self, number: int) -> ServedNode:
         server = f"pgjit-{number}"
-        place, api = Place(lasting_port(), lasting_port()), lasting_port()
+        place = Place(lasting_port(), lasting_port(), lasting_port())
         content = yaml.safe_load(self.config_file.read_text())
         content |= {
             "node": server,
@@ -159,12 +158,10 @@ class BalancedWorld(World):
             "admin": {"host": _LOCAL, "port": place.admin},
             "journal": {"folder": f"{server}-journal"},
         }
-        content["api"]["listen"] = {"port": api}
+        content["api"]["listen"] = {"port": place.api}
         config = self.folder / f"{server}.yaml"
         config.write_text(yaml.safe_dump(content))
-        return ServedNode(
-            server, config, place, api, self.folder / f"{server}-journal", self.folder / f"{server}.log"
-        )
+        return ServedNode(server, config, place, self.folder / f"{server}-journal", self.folder / f"{server}.log")
 
     # --- HAProxy ---------------------------------------------------------------------------------------
 
@@ -196,7 +193,7 @@ class BalancedWorld(World):
         trust = ssl.create_default_context(cafile=str(self.certificates.authority))
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(
-            base_url=f"https://localhost:{node.api}/api/v1/", headers=headers, verify=trust, timeout=60
+            base_url=f"https://localhost:{node.place.api}/api/v1/", headers=headers, verify=trust, timeout=60
         )
 
     def records(self, *kinds: str) -> list[dict[str, Any]]:

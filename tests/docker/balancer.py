@@ -42,17 +42,18 @@ def lasting_port() -> int:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node serves sessions, and its admin pages."""
+    """Where a node serves sessions, its admin pages, and the HTTP API with the console."""
 
     port: int
     admin: int
+    api: int
 
 
 class Balancer:
-    """`configuration` is for HAProxy's option -f. Clients connect to `port`."""
+    """`configuration` is for HAProxy's option -f. Clients connect to `port`, browsers to `console`."""
 
     def __init__(self, folder: Path, nodes: Sequence[Place]) -> None:
-        self.port = lasting_port()
+        self.port, self.console = lasting_port(), lasting_port()
         self.configuration = folder / "haproxy.cfg"
         self._socket = folder / "haproxy.sock"
         text = _FILE.read_text("utf-8").partition("resolvers docker\n")[0]
@@ -66,17 +67,20 @@ class Balancer:
         return [
             ("\nglobal\n", f"\nglobal\n    stats socket {self._socket} mode 600 level operator\n"),
             ("bind :6432", f"bind {_LOCAL}:{self.port}"),
+            ("bind :8432", f"bind {_LOCAL}:{self.console}"),
             (" resolvers docker init-addr none", ""),
             *(
-                (f"server {name} {name}:6432", f"server {name} {_LOCAL}:{node.port} port {node.admin}")
+                (f"server {name} {name}:{given}", f"server {name} {_LOCAL}:{port} port {node.admin}")
                 for name, node in servers
+                for given, port in ((6432, node.port), (8432, node.api))
             ),
         ]
 
     async def up(self) -> set[str]:
-        """The nodes whose last check has succeeded: clients are sent there. None while HAProxy does not answer.
+        """The nodes whose last checks have succeeded: clients and browsers are sent there.
 
-        One that no check has looked at yet is not among them, although HAProxy sends clients there.
+        None while HAProxy does not answer. One that no check has looked at yet is not among them, although HAProxy
+        sends clients there.
         """
         try:
             reader, writer = await asyncio.open_unix_connection(str(self._socket))
@@ -86,10 +90,10 @@ class Balancer:
         text = (await reader.read()).decode().removeprefix("# ")
         writer.close()
         await writer.wait_closed()
-        rows = [row for row in csv.DictReader(text.splitlines()) if row["pxname"] == "nodes"]
+        rows = [row for row in csv.DictReader(text.splitlines()) if row["svname"].startswith("pgjit-")]
         # A check that is under way is `* L7OK`: that of the one before.
-        checked = [row for row in rows if row["status"] == "UP" and row["check_status"].endswith("L7OK")]
-        return {row["svname"] for row in checked}
+        down = [row for row in rows if row["status"] != "UP" or not row["check_status"].endswith("L7OK")]
+        return {row["svname"] for row in rows} - {row["svname"] for row in down}
 
     async def until_up(self, *names: str) -> None:
         """Wait until it sends clients to these nodes, to both by default."""

@@ -72,6 +72,7 @@ def test_every_secret_that_is_read_is_made() -> None:
     script = _text("setup.sh")
     [logins] = re.findall(r"for login in ([a-z ]+); do", script)
     made = {f"/secrets/{place}/{login}-password" for login in logins.split() for place in ("server", "proxy")}
+    made |= set(re.findall(r">(/secrets/proxy/console-secret)", script))
     made |= {f"/secrets/{place}/tls.{kind}" for place in ("server", "proxy") for kind in ("crt", "key")}
     made |= {"/secrets/ca.crt", "/secrets/server/superuser-password"}
     assert all(f"certificate {place} " in script for place in ("server", "proxy"))
@@ -83,10 +84,31 @@ def test_the_balancer_knows_the_nodes_and_asks_whether_they_are_ready() -> None:
     assert re.findall(r"^    server (\S+) (\S+)", configuration, re.MULTILINE) == [
         ("pgjit-1", "pgjit-1:6432"),
         ("pgjit-2", "pgjit-2:6432"),
+        ("pgjit-1", "pgjit-1:8432"),
+        ("pgjit-2", "pgjit-2:8432"),
     ]
-    assert "option httpchk GET /readyz" in configuration
-    assert "send-proxy-v2" in configuration
-    assert "check port 9432" in configuration
+    assert configuration.count("option httpchk GET /readyz") == 2
+    assert re.findall(r"^    default-server (send-proxy-v2)? ?check port 9432", configuration, re.MULTILINE) == [
+        "send-proxy-v2",
+        "",
+    ]
+
+
+@pytest.mark.live
+def test_a_browser_reaches_the_console_and_the_sign_in_page_at_the_addresses_that_it_is_sent_to(
+    services: dict[str, Any],
+) -> None:
+    console = yaml.safe_load(_text("pgjit.yaml"))["api"]["console"]
+    emulator = yaml.safe_load(_text("emulator.yaml"))
+    published = {
+        f"localhost:{port['published']}" for each in ("balancer", "emulator") for port in services[each]["ports"]
+    }
+    for url in (console["url"], emulator["browser_url"]):
+        assert url.partition("://")[2] in published
+    [client] = [each for each in emulator["principals"] if each.get("client_id") == console["client_id"]]
+    assert client["redirect_uris"] == [f"{console['url']}/signed-in"]
+    assert f"printf {client['secret']} >{console['client_secret']['file']}\n" in _text("setup.sh")
+    assert yaml.safe_load(_text("pgjit.yaml"))["api"]["audience"] in emulator["api"]["others"]
 
 
 @pytest.mark.foreign

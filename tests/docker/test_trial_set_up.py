@@ -1,7 +1,7 @@
 """The trial set-up of docker/ at work, without an engine: its own files, but for addresses and folders.
 
 What setup.sh makes, two nodes with two workers each on a PostgreSQL store, and HAProxy in front, which sends the
-PROXY protocol: clients come in through it, and one node is stopped while they do.
+PROXY protocol: clients and a browser come in through it, and one node is stopped while they do.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import signal
+import ssl
 import sys
 import tempfile
 import urllib.error
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 import yaml
@@ -43,14 +45,13 @@ _LOCAL = "127.0.0.1"
 @dataclass
 class Node:
     process: Any
-    port: int
-    admin: int
+    place: Place
     journal: Path
 
     def is_ready(self) -> bool | None:
         """None if it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://{_LOCAL}:{self.admin}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{_LOCAL}:{self.place.admin}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)
         except urllib.error.HTTPError:
             return False
@@ -71,6 +72,12 @@ class SetUp:
             f"host=localhost hostaddr={_LOCAL} port={self.balancer.port} dbname=prod-replica user=jit-schema-checks "
             f"sslmode=verify-full sslrootcert={self.folder}/secrets/ca.crt connect_timeout=30"
         )
+
+    def browser(self) -> httpx.AsyncClient:
+        """A browser's cookies, which are of a host with all of its ports; it follows no redirect by itself."""
+        tls = ssl.create_default_context(cafile=str(self.folder / "secrets/ca.crt"))
+        url = f"https://localhost:{self.balancer.console}"
+        return httpx.AsyncClient(base_url=url, verify=tls, timeout=60, trust_env=False)
 
 
 def _make_secrets(folder: Path) -> None:
@@ -99,25 +106,37 @@ def _login_with(database: DemoDatabase, folder: Path) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def _configured(folder: Path, number: int, database: DemoDatabase, authority: str) -> Path:
-    """The configuration of the nodes, with addresses of this machine."""
+def _configured(
+    folder: Path, number: int, place: Place, database: DemoDatabase, authority: str, console: str
+) -> Path:
+    """The configuration of the nodes, with addresses of this machine. `console`: its address at the balancer."""
     text = (DOCKER / "pgjit.yaml").read_text("utf-8").replace("/secrets", f"{folder}/secrets")
     content = yaml.safe_load(text.replace("/var/lib/pgjit", f"{folder}/node-{number}"))
     assert content["workers"] == 2
     content |= {"node": f"pgjit-{number}", "policies": str(ROOT / "policies")}
-    content["listen"] = {"host": _LOCAL, "port": lasting_port(), "proxy_protocol": {"from": _LOCAL}}
-    content["admin"] = {"host": _LOCAL, "port": lasting_port()}
+    content["listen"] = {"host": _LOCAL, "port": place.port, "proxy_protocol": {"from": _LOCAL}}
+    content["admin"] = {"host": _LOCAL, "port": place.admin}
+    content["api"]["listen"] = {"host": _LOCAL, "port": place.api}
+    content["api"]["console"]["url"] = console
     content["identity"]["authority"] = authority
     for section in content["connections"].values():
         del section["sslrootcert"]
         section |= {"host": str(database.socket_dir), "port": database.port, "sslmode": "disable"}
         section["database"] = database.database
-    place = f"host={database.socket_dir}&port={database.port}&sslmode=disable"
-    content["store"]["url"] = f"postgresql://pgjit_store@/pgjit?{place}"
+    server = f"host={database.socket_dir}&port={database.port}&sslmode=disable"
+    content["store"]["url"] = f"postgresql://pgjit_store@/pgjit?{server}"
     (folder / f"node-{number}").mkdir()
     path = folder / f"node-{number}.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def _emulated(authority: str, console: str) -> dict[str, Any]:
+    """The settings of the stand-in. Browsers reach it under another name than the nodes, as in the set-up."""
+    text = (DOCKER / "emulator.yaml").read_text("utf-8").replace("https://localhost:8432", console)
+    settings = yaml.safe_load(text)
+    assert settings["url"] != settings["browser_url"]
+    return dict(settings | {"url": authority, "browser_url": authority.replace(_LOCAL, "localhost")})
 
 
 def _token(authority: str, settings: dict[str, Any]) -> str:
@@ -143,9 +162,12 @@ def set_up() -> Iterator[SetUp]:
         stack.callback(database.stop)
         _make_secrets(folder)
         _login_with(database, folder)
-        settings = yaml.safe_load((DOCKER / "emulator.yaml").read_text("utf-8"))
         authority = f"http://{_LOCAL}:{free_port()}"
-        (folder / "emulator.yaml").write_text(yaml.safe_dump(settings | {"url": authority}))
+        places = [Place(lasting_port(), lasting_port(), lasting_port()) for _ in range(2)]
+        balancer = Balancer(folder, places)
+        console = f"https://localhost:{balancer.console}"
+        settings = _emulated(authority, console)
+        (folder / "emulator.yaml").write_text(yaml.safe_dump(settings))
         log = stack.enter_context((folder / "log").open("w"))
         emulated = authority.rpartition(":")[2]
         stack.enter_context(
@@ -153,17 +175,15 @@ def set_up() -> Iterator[SetUp]:
                 stderr=log.fileno())
         )  # fmt: skip
         nodes = []
-        for number in (1, 2):
-            path = _configured(folder, number, database, authority)
-            content = yaml.safe_load(path.read_text())
+        for number, place in enumerate(places, 1):
+            path = _configured(folder, number, place, database, authority, console)
+            journal = Path(yaml.safe_load(path.read_text())["journal"]["folder"])
             created = finish(pgjit, "store", "upgrade", "--only-create", "--config", path, seconds=60)
             assert created.status == 0, created.err
             process = stack.enter_context(
                 own(pgjit, "serve", "--config", path, stdout=log.fileno(), stderr=log.fileno())
             )
-            places = content["listen"]["port"], content["admin"]["port"], Path(content["journal"]["folder"])
-            nodes.append(Node(process, *places))
-        balancer = Balancer(folder, [Place(node.port, node.admin) for node in nodes])
+            nodes.append(Node(process, place, journal))
         stack.enter_context(own(haproxy, "-f", balancer.configuration, stdout=log.fileno(), stderr=log.fileno()))
         yield SetUp(folder, nodes, balancer, _token(authority, settings))
 
@@ -180,8 +200,36 @@ async def _connected(set_up: SetUp) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(set_up.conninfo, password=set_up.token, autocommit=True)
 
 
-async def test_clients_reach_both_nodes_and_a_stop_of_one_refuses_nobody(set_up: SetUp) -> None:
+async def _sign_in(browser: httpx.AsyncClient) -> None:
+    """As Ana, of whom the README speaks, at the page of the stand-in."""
+    started = await browser.get("/sign-in/start")
+    assert started.status_code == 303, started.text
+    page = await browser.get(place := started.headers["location"])
+    [ana] = re.findall(r'name="user" value="([^"]+)"><b>Ana Visser</b>', page.text)
+    answer = await browser.post(place, data={"user": ana})
+    assert answer.status_code == 302, answer.text
+    signed_in = await browser.get(answer.headers["location"])
+    assert signed_in.status_code == 303, signed_in.text
+
+
+async def test_clients_and_browsers_reach_both_nodes_and_a_stop_of_one_refuses_nobody(set_up: SetUp) -> None:
     await set_up.balancer.until_up()
+    async with set_up.browser() as browser:
+        await _sign_in(browser)
+        await _open_pages(browser, "", *(f"https://localhost:{node.place.api}" for node in set_up.nodes))
+        await _stop_one_while_clients_come(set_up)
+        await _open_pages(browser, "")
+
+
+async def _open_pages(browser: httpx.AsyncClient, *places: str) -> None:
+    """At the balancer (an empty text), or at one node."""
+    for place in places:
+        for page in ("requests", "live", "audit"):
+            opened = await browser.get(f"{place}/{page}")
+            assert (opened.status_code, "ana@example.com" in opened.text) == (200, True), opened.text
+
+
+async def _stop_one_while_clients_come(set_up: SetUp) -> None:
     sessions = [await _connected(set_up) for _ in range(6)]
     for session in sessions:
         await session.execute("SELECT count(*) FROM orders")

@@ -32,8 +32,8 @@ class KeptQuestions:
             return {**_COMPLETE, **given}
         if question["ask"] == "sql":
             return {"columns": ["n"], "rows": [[1]], "more": False, **_COMPLETE}
-        if question["ask"] == "executions-csv":
-            return {"csv": "seq\n7\n", "more": True, **_COMPLETE}
+        if question["ask"] in ("executions-csv", "sql-csv"):
+            return {"file": b"seq\n7\n", "more": True, **_COMPLETE}
         if question["ask"] == "activity":
             figures = {"executions": 3, "refused": 1, "failed": 0, "rows": 7, "bytes": 90, "longest_us": 1200}
             objects = {"reads": {"public.orders": 2}, "writes": {}, "objects_more": False}

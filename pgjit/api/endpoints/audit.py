@@ -61,7 +61,7 @@ async def executions_csv(call: TheCall, services: TheServices, query: Annotated[
     """The same as CSV, as `pgjit audit list --csv`. `x-pgjit-more`: whether there are more than `limit`."""
     answers = await _permitted(call, services, query.chosen)
     found = await answers.answer({"ask": "executions-csv", "filter": query.chosen, "limit": query.limit})
-    return Response(found["csv"], media_type="text/csv; charset=utf-8", headers=_csv_headers(found, query.limit))
+    return _csv("executions", found, query.limit)
 
 
 @router.get("/audit/executions/{session_id}/{number}")
@@ -114,8 +114,19 @@ async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJso
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
     answers = _answers(services)
     await call.record(role, body.query, whole=True)
-    found = await answers.answer({"ask": "sql", "query": body.query, "limit": body.limit})
+    question = {"ask": "sql", "query": body.query, "limit": body.limit, "characters": body.characters}
+    found = await answers.answer(question)
     return SqlRowsJson(**{name: found[name] for name in ("columns", "rows", "more", "complete", "notices")})
+
+
+@router.post("/audit/sql.csv", response_class=Response)
+async def sql_csv(body: SqlBody, call: TheCall, services: TheServices) -> Response:
+    """The same as CSV, as `pgjit audit sql --csv`; `characters` does not count."""
+    role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
+    answers = _answers(services)
+    await call.record(role, body.query, whole=True)
+    found = await answers.answer({"ask": "sql-csv", "query": body.query, "limit": body.limit})
+    return _csv("query", found, body.limit)
 
 
 async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> AuditAnswers:
@@ -132,14 +143,15 @@ def _answers(services: ApiServices) -> AuditAnswers:
     return services.audit
 
 
-def _csv_headers(found: Document, limit: int) -> dict[str, str]:
+def _csv(name: str, found: Document, limit: int) -> Response:
     """The name of a file that does not have all says so: it is kept without these headers."""
-    name = f"executions-first-{limit}" if found["more"] else "executions"
-    return {
+    name = f"{name}-first-{limit}" if found["more"] else name
+    headers = {
         "content-disposition": f'attachment; filename="{name}.csv"',
         "x-pgjit-more": str(found["more"]).lower(),
         "x-pgjit-complete": str(found["complete"]).lower(),
     }
+    return Response(found["file"], media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _number(text: str) -> int:

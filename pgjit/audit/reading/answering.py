@@ -26,7 +26,7 @@ from pgjit.audit.reading.report import PARTS, make_report
 from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.session_replay import replayed_session
 from pgjit.audit.reading.user_query import run_query
-from pgjit.audit.reading.values import as_documents, json_value, shortened
+from pgjit.audit.reading.values import as_documents, json_value, shortened, shortened_value
 from pgjit.audit.reading.window_activity import window_activity
 from pgjit.audit.reading.window_story import window_story
 from pgjit.audit.segments.journal_place import with_archive
@@ -38,7 +38,7 @@ _MOST_MEMORY: Final = 3 << 30
 """Bytes. The engine counts what it buffers, and not a long text or list: those it allocates beyond its own limit."""
 _MOST_RECORDS: Final = 2000
 _LARGEST_RESULT: Final = 8 << 20
-_LARGEST_CSV: Final = 8 << 20  # characters: as JSON it is larger
+_LARGEST_CSV: Final = 24 << 20  # characters
 _MOMENTS: Final = ("since", "until")
 
 Question = Mapping[str, Any]
@@ -64,7 +64,12 @@ def main() -> int:
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
     question = json.load(sys.stdin)
-    json.dump(answer(question, _report), sys.stdout)
+    found = answer(question, _report)
+    file = found.pop("file", None)
+    json.dump(found, sys.stdout)
+    if file is not None:  # after the first line, so that nobody has to read it as JSON
+        sys.stdout.buffer.flush()
+        print(f"\n{file}", end="")
     return 0
 
 
@@ -101,11 +106,16 @@ def _answer(reader: Reader, question: Question) -> dict[str, Any]:
             period = _moments(question["filter"])
             parts = [name] if question.get("name") else list(PARTS)
             return make_report(reader, parts, period.get("since"), period.get("until"), datetime.now(UTC)).document()
+        case "sql-csv":
+            rows = run_query(reader, question["query"], most=int(question["limit"]), most_bytes=_LARGEST_CSV)
+            return _csv(rows)
         case "sql":
             rows = run_query(reader, question["query"], most=int(question["limit"]), most_bytes=_LARGEST_RESULT)
             kinds = [name in rows.json_columns for name in rows.columns]
             values = [[json_value(v, is_json=k) for v, k in zip(row, kinds, strict=True)] for row in rows.rows]
-            return {"columns": list(rows.columns), "rows": values, "more": rows.more}
+            most = question.get("characters")
+            cut = values if most is None else [[shortened_value(v, int(most)) for v in row] for row in values]
+            return {"columns": list(rows.columns), "rows": cut, "more": rows.more}
         case other:
             raise ValueError(f"no question is called {other!r}")
 
@@ -115,7 +125,7 @@ def _csv(rows: Rows) -> dict[str, Any]:
     text = csv_text(rows.columns, rows.rows)
     if len(text) > _LARGEST_CSV:
         raise ResultTooLarge(_LARGEST_CSV, "Narrow it by `since` and `until` or by another filter, or lower `limit`.")
-    return {"csv": text, "more": rows.more}
+    return {"file": text, "more": rows.more}
 
 
 def _filter(members: Mapping[str, Any]) -> ExecutionFilter:

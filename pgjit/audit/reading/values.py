@@ -14,7 +14,7 @@ from typing import Final
 
 from pgjit.audit.reading.reader import Rows
 
-__all__ = ["as_documents", "cell", "csv_cell", "json_value", "shortened", "time_of"]
+__all__ = ["as_documents", "cell", "csv_cell", "json_value", "shortened", "shortened_value", "time_of"]
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -48,6 +48,12 @@ def _shortened(document: Mapping[str, object], most: int) -> dict[str, object]:
         if isinstance(value, str):
             kept[name] = value[:most]
     return {**kept, "shortened": cut} if cut else kept
+
+
+def shortened_value(value: object, most: int) -> object:
+    """A text, or another value that is written longer, as at most `most` characters and an ellipsis."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= most else f"{text[:most]}…"
 
 
 def json_value(value: object, *, is_json: bool = False) -> object:

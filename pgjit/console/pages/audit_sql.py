@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 
-from pgjit.audit.reading.csv_text import csv_text
 from pgjit.console.address_query import QueryField, read_address_query
 from pgjit.console.audit_away import away_of, is_away, tried
 from pgjit.console.page import ConsolePage, TheForm, ThePage
@@ -88,18 +88,29 @@ async def run(page: ThePage, form: TheForm) -> Response:
         kept = await page.api.post("/audit/searches", {"name": name, "query": query})
         return page.to(f"/audit/sql?search={kept['id']}", f"The query is saved as {name}.")
     limit = form.choice("limit", _LIMITS)
-    asked = {"query": query, "limit": _CSV_ROWS if what == "csv" else int(limit)}
+    if what == "csv":
+        return await _csv(page, query)
+    asked = {"query": query, "limit": int(limit), "characters": _CELL}
     found, saved = await asyncio.gather(tried(page.api.post("/audit/sql", asked)), _saved(page))
     if isinstance(found, ConsoleApiProblem):
-        if found.status not in (400, 422) and not is_away(found):
-            raise found
-        return _show(page, query, saved, limit=limit, problem=found)
-    if what == "csv":
-        headers = {"content-disposition": 'attachment; filename="query.csv"'}
-        return Response(
-            csv_text(found["columns"], found["rows"]), media_type="text/csv; charset=utf-8", headers=headers
-        )
+        return _show(page, query, saved, limit=limit, problem=_shown_here(found))
     return _show(page, query, saved, limit=limit, found=found)
+
+
+async def _csv(page: ConsolePage, query: str) -> Response:
+    try:
+        stream = await page.api.stream("/audit/sql.csv", body={"query": query, "limit": _CSV_ROWS})
+    except ConsoleApiProblem as problem:
+        return _show(page, query, await _saved(page), problem=_shown_here(problem))
+    headers = {"content-disposition": stream.headers["content-disposition"]}
+    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
+
+
+def _shown_here(problem: ConsoleApiProblem) -> ConsoleApiProblem:
+    """A problem of the query, or of the time; raises every other one."""
+    if problem.status not in (400, 422) and not is_away(problem):
+        raise problem
+    return problem
 
 
 def _show(
@@ -159,7 +170,7 @@ def _cell(value: object) -> tuple[str, bool]:
         return "", False
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return (text if len(text) <= _CELL else text[:_CELL] + "…"), number
+    return (text if len(text) <= _CELL + 1 else text[:_CELL] + "…"), number
 
 
 def _fault_place(query: str, position: object) -> dict[str, Any] | None:

@@ -168,6 +168,10 @@ function sessions(message) {
     const row = document.querySelector(`tr[data-key="${CSS.escape(each.id)}"]`);
     if (!row) continue;
     for (const [name, text] of Object.entries(each.cells)) setText(row.querySelector(`[data-cell="${name}"]`), text);
+    for (const [name, used] of Object.entries(each.used)) {
+      const meter = row.querySelector(`[data-cell="${name}"] ~ meter`);
+      if (meter) meter.value = used;
+    }
     running(row.querySelector(".since"), each.since);
   }
   tick();

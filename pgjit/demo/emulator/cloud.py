@@ -48,6 +48,7 @@ class Cloud:
             tuple[str, str], tuple[str, datetime]
         ] = {}  # of managed identities; Azure caches them too
         self.bases: set[str] = set()  # the addresses of the emulator
+        self.browser_base: str | None = None  # of the sign-in page, if browsers reach it elsewhere
         self.now = now or (lambda: datetime.now(UTC))
 
     @cached_property

@@ -1,6 +1,7 @@
 """The documents from which a client learns the endpoints: instance discovery and OpenID configuration.
 
 Decides their content. A document names the endpoints at the address of the request, and the issuer by its one name.
+The sign-in page is for browsers, which may reach the emulator at another address than programs.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def openid_configuration(cloud: Cloud, tenant: str, base: str, version: int) -> 
         "grant_types_supported": list(GRANTS),
         "issuer": _issuer(cloud, tenant, version),
         "code_challenge_methods_supported": ["S256"],
-        "authorization_endpoint": f"{place}/oauth2{infix}/authorize",
+        "authorization_endpoint": f"{cloud.browser_base or base}/{tenant}/oauth2{infix}/authorize",
         "device_authorization_endpoint": f"{place}/oauth2{infix}/devicecode",
         "tenant_region_scope": None,
         "cloud_instance_name": urlsplit(base).hostname,

@@ -52,6 +52,7 @@ class Emulator:
         api = self._settings.api or Api(client_id=self._settings.audience, others=(self._settings.people_audience,))
         self.cloud = Cloud(self._settings.tenant, replace(api), now)
         self.cloud.issuer.sts = self._settings.sts or ""
+        self.cloud.browser_base = self._settings.browser_url
         self.cloud.codes.approver = self._settings.approver
         self.faults = Faults(self._break_connection)
         self.url = self._settings.url or ""

@@ -85,6 +85,7 @@ class EmulatorSettings:
     """Without `url`, the issuer's name is the address on which the emulator listens."""
 
     url: str | None = None
+    browser_url: str | None = None  # of the sign-in page, if browsers reach it elsewhere
     sts: str | None = None
     tenant: str = field(default_factory=lambda: str(uuid.uuid4()))
     tenants: tuple[str, ...] = ()  # further tenants
@@ -231,6 +232,7 @@ class _File(_Section):
     tenants: tuple[Guid, ...] = ()
     audience: Guid
     url: str | None = None
+    browser_url: str | None = None
     sts: str | None = None
     api: ApiSection = ApiSection()
     apps: tuple[_App, ...] = ()
@@ -240,7 +242,7 @@ class _File(_Section):
     sign_anything: bool = False
     approve_device_codes_as: Text | None = None
 
-    @field_validator("url", "sts")
+    @field_validator("url", "browser_url", "sts")
     @classmethod
     def _base(cls, value: str | None) -> str | None:
         if value is None:
@@ -287,6 +289,7 @@ def read_settings(path: Path) -> EmulatorSettings:
     ]
     return EmulatorSettings(
         url=read.url,
+        browser_url=read.browser_url,
         sts=read.sts,
         tenant=read.tenant,
         tenants=read.tenants,

@@ -10,7 +10,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1
 
+from pgjit.demo.emulator import Emulator
 from pgjit.demo.emulator.issuer import base64url
+from pgjit.demo.emulator.settings import EmulatorSettings
 from tests.demo.emulator.clouds import OTHER, TENANT, Cast, cast
 
 __all__ = ["cast"]  # a fixture
@@ -35,6 +37,19 @@ async def test_a_document_names_its_own_address_and_the_one_issuer(
             assert document[name].startswith(f"{base}/{tenant}/")
         keys = (await get(cast, document["jwks_uri"].removeprefix(base), tls=tls)).json()["keys"]
         assert {key.get("issuer") for key in keys} == {document["issuer"] if infix else None}
+
+
+async def test_the_sign_in_page_may_have_another_address_for_browsers() -> None:
+    emulator = Emulator(EmulatorSettings(tenant=TENANT, browser_url="http://login.test:8080"))
+    await emulator.start()
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            place = f"{emulator.url}/{TENANT}/v2.0/.well-known/openid-configuration"
+            document = (await client.get(place)).json()
+    finally:
+        await emulator.close()
+    assert document["authorization_endpoint"] == f"http://login.test:8080/{TENANT}/oauth2/v2.0/authorize"
+    assert document["token_endpoint"] == f"{emulator.url}/{TENANT}/oauth2/v2.0/token"
 
 
 @pytest.mark.parametrize("tenant", ["common", "organizations"])
