@@ -144,6 +144,8 @@ def test_the_configuration_that_is_rendered_is_one(example: str, tmp_path: Path)
     secrets = tmp_path / "run" / "secrets"
     shutil.copy(made.certificate, secrets / "pgjit-tls" / "tls.crt")
     shutil.copy(made.key, secrets / "pgjit-tls" / "tls.key")
+    if (secrets / "pgjit-console").exists():
+        (secrets / "pgjit-console" / "client-secret").write_text("secret")
     for folder in (secrets / "pgjit").glob("*"):
         (folder / "password").write_text("secret")
         shutil.copy(made.certificate, folder / "ca.crt")
@@ -151,6 +153,27 @@ def test_the_configuration_that_is_rendered_is_one(example: str, tmp_path: Path)
     path.write_text(text.replace("/etc/pgjit-policies", str(tmp_path / "policies")))
     config = load_config(path)
     assert (config.file.listen.port, config.file.admin.port) == (6432, 9432)
+
+
+def test_the_console_has_its_secret_from_a_file_and_browsers_a_rule_of_their_own() -> None:
+    api = yaml.safe_load(_only("nodes", "ConfigMap")["data"]["pgjit.yaml"])["api"]
+    assert api["listen"] == {"host": "0.0.0.0", "port": 8432}
+    assert api["console"]["client_secret"] == {"file": "/run/secrets/pgjit-console/client-secret"}
+    [volume] = [each for each in _pod("nodes")["volumes"] if each["name"] == "console-secret"]
+    assert volume["secret"]["items"] == [{"key": "client-secret", "path": "client-secret"}]
+    rules = {
+        rule["ports"][0]["port"]: [each["ipBlock"]["cidr"] for each in rule["from"] if "ipBlock" in each]
+        for rule in _only("nodes", "NetworkPolicy")["spec"]["ingress"]
+    }
+    assert (rules["postgresql"], rules["api"]) == (["10.30.0.0/16"], ["10.40.0.0/16"])
+    ports = {each["name"]: each["targetPort"] for each in _only("nodes", "Service")["spec"]["ports"]}
+    assert ports == {"postgresql": "postgresql", "api": "api"}
+
+
+def test_without_an_api_no_port_is_open_for_it() -> None:
+    [rule] = _only("single", "NetworkPolicy")["spec"]["ingress"]
+    assert [each["port"] for each in rule["ports"]] == ["postgresql"]
+    assert [each["name"] for each in _only("single", "Service")["spec"]["ports"]] == ["postgresql"]
 
 
 _A_POLICY = {
@@ -176,6 +199,11 @@ def test_the_examples_are_valid_values(example: str) -> None:
         (("config", "connections"), {}),
         (("config", "identity", "tenant"), "contoso"),
         (("config", "store", "kind"), "sqlite"),
+        (("config", "api", "listen"), {"port": 443}),
+        (("config", "api", "console"), {"url": "https://pgjit.example.com"}),
+        (("config", "api", "console", "url"), "http://pgjit.example.com"),
+        (("config", "api", "console", "url"), "https://pgjit.example.com/console"),
+        (("consoleSecret", "key"), ""),
         (("tls", "existingSecret"), ""),
         (("image", "digest"), "latest"),
         (("podSecurityContext", "runAsNonRoot"), False),
@@ -205,6 +233,22 @@ def test_helm_has_nothing_to_say_and_renders_what_is_kept(example: str) -> None:
     [helm] = need("helm")
     assert lint(helm, example) == ""
     assert rendered(helm, example) == kept(example).read_text("utf-8")
+
+
+@pytest.mark.foreign
+@pytest.mark.live
+def test_helm_refuses_a_client_secret_for_no_console_and_two_of_them() -> None:
+    [helm] = need("helm")
+    given = {
+        "single": ("consoleSecret.existingSecret=x", "consoleSecret is for config.api.console"),
+        "nodes": ("config.api.console.client_secret.env=X", "give either consoleSecret or"),
+    }
+    for example, (value, fault) in given.items():
+        values = CHART / "ci" / f"{example}-values.yaml"
+        done = finish(
+            helm, "template", "x", CHART, "--kube-version", "1.34.0", "--values", values, "--set", value, seconds=120
+        )
+        assert fault in done.err
 
 
 @pytest.mark.foreign

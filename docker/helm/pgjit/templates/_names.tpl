@@ -63,6 +63,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.config.api }}
 {{- $_ := set $decided "api" (dict "listen" (dict "host" "0.0.0.0" "port" 8432)) }}
 {{- end }}
+{{- if .Values.consoleSecret.existingSecret }}
+{{- $secret := dict "client_secret" (dict "file" "/run/secrets/pgjit-console/client-secret") }}
+{{- $_ := set $decided.api "console" $secret }}
+{{- end }}
 {{- if .Values.journalKey.existingSecret }}
 {{- $_ := set $decided "journal" (dict "checkpoint" (dict "key" "/run/secrets/pgjit-journal/journal.key")) }}
 {{- end }}
@@ -93,6 +97,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.journalKey.existingSecret }}
 - name: journal-key
   mountPath: /run/secrets/pgjit-journal
+  readOnly: true
+{{- end }}
+{{- if .Values.consoleSecret.existingSecret }}
+- name: console-secret
+  mountPath: /run/secrets/pgjit-console
   readOnly: true
 {{- end }}
 {{- if .Values.secretProviderClass }}
