@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 import orjson
 
@@ -11,8 +12,8 @@ from pgjit.audit.invisible_characters import escape_invisible
 
 __all__ = ["as_json", "as_members", "time_of_nanoseconds", "time_text"]
 
-_NANOSECONDS = 1_000_000_000
-_MICROSECONDS = 1_000_000
+_NANOSECONDS: Final = 1_000_000_000
+_MICROSECONDS: Final = 1_000_000
 
 
 def time_text(moment: datetime) -> str:
@@ -24,7 +25,8 @@ def time_text(moment: datetime) -> str:
 
 def time_of_nanoseconds(nanoseconds: int) -> str:
     """The same of nanoseconds since 1970. Every execution has two of them: the text of a second is made once."""
-    second, below = divmod(nanoseconds, _NANOSECONDS)
+    second = nanoseconds // _NANOSECONDS  # `divmod` costs more where this is compiled
+    below = nanoseconds - second * _NANOSECONDS
     return f"{_second_text(second)}{str(_MICROSECONDS + below // 1000)[1:]}Z"
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pgjit.errors import StatementRefused
 from pgjit.judging.judgement import Judgement
-from pgjit.sql.constants import TextShape, constants_in, possible_shape_of, shape_of
+from pgjit.sql.constants import TextShape, constants_in, is_plain, possible_shape_of
 from pgjit.sql.guards.check_text import check_text
 from pgjit.sql.statement import Name, Statement, StatementSummary
 
@@ -71,12 +71,14 @@ class ShapeCache:
         self._most = most
         self._known: OrderedDict[bytes, _Known | None] = OrderedDict()  # None: a constant decides
         self._latest: tuple[bytes, TextShape | None] = (b"", None)  # a text that is not found is looked for again
+        self._possible: tuple[bytes, TextShape | None] = (b"", None)
 
     def __len__(self) -> int:
         return len(self._known)
 
     def find(self, sql: bytes) -> Judgement | None:
         shape = possible_shape_of(sql)
+        self._possible = sql, shape
         if shape is None or (known := self._known.get(shape.key)) is None:
             return None
         read, remembered = known
@@ -118,7 +120,9 @@ class ShapeCache:
 
     def _shape(self, sql: bytes) -> TextShape | None:
         if self._latest[0] != sql:
-            self._latest = sql, shape_of(sql)
+            text, possible = self._possible
+            shape = possible if text is sql else possible_shape_of(sql)
+            self._latest = sql, shape if is_plain(sql) else None
         return self._latest[1]
 
 
@@ -146,6 +150,7 @@ def _remember(judgement: Judgement, shape: TextShape) -> _Remembered | None:
 def _shows_others(summary: StatementSummary, read: list[bytes]) -> bool:
     """Whether the summary has a constant that was not looked at: then it is not that of another text.
 
-    Where libpg_query leaves constants in a normalised text, `withheld.py` should know of it. It may not know all.
+    Where libpg_query leaves constants in a normalised text, `withholding.py` should know of it. It may not know all.
     """
-    return bool(summary.normalised) and not Counter(constants_in(summary.normalised or "")) <= Counter(read)
+    shown = constants_in(summary.normalised) if summary.normalised else []
+    return bool(shown) and not Counter(shown) <= Counter(read)

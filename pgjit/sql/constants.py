@@ -9,7 +9,7 @@ constant stays in the shape. In doubt a text has no shape: with a backslash, a c
 that is not ASCII.
 
 INVARIANT: a text and its shape are the same bytes but for the constants. So the lexer comes to each constant in the
-same state in all texts of a shape, if in one of them each was a token by itself; `withheld.py` checks that one.
+same state in all texts of a shape, if in one of them each was a token by itself; `withholding.py` checks that one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["MOST_INT4", "TextShape", "constants_in", "possible_shape_of", "shape_of"]
+__all__ = ["MOST_INT4", "TextShape", "constants_in", "is_plain", "possible_shape_of", "shape_of"]
 
 _MOST_BYTES = 2048
 _MOST_CONSTANTS = 64
@@ -56,12 +56,17 @@ class TextShape(NamedTuple):
 
 def shape_of(sql: bytes) -> TextShape | None:
     """None: it has no constant that could be taken out, or may be read in more than one way."""
+    return possible_shape_of(sql) if is_plain(sql) else None
+
+
+def is_plain(sql: bytes) -> bool:
+    """Whether it can be read in one way only."""
     if not sql.isascii():
-        return None
-    for barred in _BARRED:
+        return False
+    for barred in _BARRED:  # noqa: SIM110 - a generator would take as long as all the rest
         if barred in sql:
-            return None
-    return possible_shape_of(sql)
+            return False
+    return True
 
 
 def possible_shape_of(sql: bytes) -> TextShape | None:

@@ -33,7 +33,8 @@ from pgjit.sql.shown_settings import shown_settings
 from pgjit.sql.statement import Message, Statement
 from pgjit.sql.value_columns import CertainValues, certain_values
 from pgjit.sql.walk import Walk
-from pgjit.sql.withheld import WITHHELD_TEXT, ConstantRead, withhold
+from pgjit.sql.withheld import WITHHELD_TEXT, ConstantRead
+from pgjit.sql.withholding import withhold
 
 __all__ = [
     "TextToken",

@@ -39,7 +39,7 @@ what is named, as on the server.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Statement
 class ReferencedRelation:
     schema: str | None  # None without a catalog: `candidates` has the schemas that it may be in
     name: str
@@ -56,7 +56,7 @@ class ReferencedRelation:
         return self.schema in ("pg_catalog", "information_schema")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Statement
 class ReferencedColumn:
     """A column that is read (also in a condition, a join or an ORDER BY) or written."""
 
@@ -164,7 +164,7 @@ class CopiedColumn(NamedTuple):
     column: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Statement
 class ReferencedObjects:
     relations: tuple[ReferencedRelation, ...] = ()
     columns: tuple[ReferencedColumn, ...] = ()

@@ -48,7 +48,7 @@ class NameEffect:
     hold: bool = False  # DECLARE ... WITH HOLD: the cursor outlives its transaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Statement
 class Name:
     """A name as written, in its parts (`schema`, `name`), and its position (characters of the message, from 1)."""
 
@@ -170,7 +170,7 @@ class Statement:
         return self.kind == "copy-in" and not self.outside
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Statement
 class Message:
     """All statements of one Query or Parse message. There are none in '', in ';' or in comments."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +118,9 @@ def test_a_list_of_names_is_texts(value: object) -> None:
 )  # fmt: skip
 def test_one_list_covers_another(one: list[str], other: list[str], covers: bool) -> None:
     assert Patterns.of(one, 1, 3).covers(Patterns.of(other, 1, 3)) == covers
+
+
+def test_patterns_reach_another_process_as_they_are() -> None:
+    """Judge workers get policies so. A compiled class that is frozen could not be read there."""
+    patterns = Patterns((parse_pattern("sales.order_*"),))
+    assert patterns == pickle.loads(pickle.dumps(patterns, pickle.HIGHEST_PROTOCOL))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pglast.parser import ParseError, parse_sql_json
 
 from pgjit.sql.constants import shape_of
-from pgjit.sql.withheld import ConstantRead, Withheld, withhold
+from pgjit.sql.withheld import ConstantRead, Withheld
+from pgjit.sql.withholding import withhold
 from tests.judging.constant_swaps import swapped
 
 

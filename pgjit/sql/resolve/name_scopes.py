@@ -17,7 +17,7 @@ __all__ = ["SYSTEM_COLUMNS", "NameScope", "RangeTableEntry", "name_scopes_of"]
 SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as Statement
 class RangeTableEntry:
     """A relation in FROM, or the target of a write."""
 

@@ -93,7 +93,7 @@ class QueryLevel:
     opaque: bool = False  # it may have output columns of other names
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Statement
 class Scopes:
     levels: tuple[QueryLevel, ...] = ()
     command_relations: tuple[CommandRelation, ...] = ()

@@ -52,7 +52,7 @@ class Product:
     explicit: bool  # written as CROSS JOIN, so it is intended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen, as Statement
 class Shape:
     analyze: bool = False  # EXPLAIN ANALYZE, which runs the statement
     depth: int = 0  # levels of the syntax tree
