@@ -44,7 +44,7 @@ class JournalProofs(Protocol):
         """`journals`: the state of each. Raises CallRefused."""
 
     async def prove(self, record: str, journal: str | None) -> Document:
-        """`proof`: the file's content. Raises CallRefused."""
+        """`file`: the proof, as bytes. Raises CallRefused."""
 
     async def begin(self, by: str) -> Document:
         """Begin a verification; its state. Raises CallRefused while one runs."""

@@ -94,12 +94,15 @@ def test_each_question_has_its_answer(source: dict[str, Any], monkeypatch: pytes
 
 
 @pytest.mark.live
-async def test_a_process_of_its_own_answers(source: dict[str, Any]) -> None:
+async def test_a_process_of_its_own_answers(source: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     answers = ChildAnswers([Path(source["folders"][0])], Path(source["cache"]), seconds=600)
     found = await answers.answer({"ask": "executions", "filter": {}, "limit": 2})
     assert len(found["items"]) == 2
     file = await answers.answer({"ask": "executions-csv", "filter": {}, "limit": 2})
     assert (file["file"].count(b"\n"), file["more"], file["complete"]) == (3, True, True)
+    written = await answers.answer({"ask": "sql-csv", "query": "SELECT 'é東' AS n", "limit": 2})
+    assert written["file"] == "n\né東\n".encode()
     with pytest.raises(CallRefused) as refused:
         await answers.answer({"ask": "window", "name": "w_none"})
     assert refused.value.reference == "window-unknown"

@@ -120,7 +120,7 @@ async def test_questions_are_bounded_in_time_and_number(tmp_path: Path) -> None:
 async def test_the_state_of_the_journals_and_a_proof(journal: Path) -> None:
     asked = proofs(journal, seconds=600)
     assert [each["lines"] for each in (await asked.journals())["journals"]] == [27]
-    assert (await asked.prove("14", None))["proof"].startswith("c2sp.org/tlog-proof@v1\n")
+    assert (await asked.prove("14", None))["file"].startswith(b"c2sp.org/tlog-proof@v1\n")
     with pytest.raises(CallRefused) as refused:
         await asked.prove("99", None)
     assert (refused.value.reference, refused.value.problem()["status"]) == ("record-unknown", 404)

@@ -34,7 +34,7 @@ class KeptProofs:
 
     async def prove(self, record: str, journal: str | None) -> dict[str, Any]:
         self._ask("prove", record, journal or "")
-        return {"origin": "n1", "size": 118, "proof": self.proof}
+        return {"origin": "n1", "size": 118, "file": self.proof.encode()}
 
     async def begin(self, by: str) -> dict[str, Any]:
         self._ask("begin", by)

@@ -116,7 +116,7 @@ async def proof(call: TheCall, services: TheServices, record: Record, journal: J
     found = await proofs.prove(record, journal)
     name = _NOT_IN_NAME.sub("-", record)
     headers = {"content-disposition": f'attachment; filename="record-{name}.tlog-proof"'}
-    return Response(found["proof"], media_type="text/plain; charset=utf-8", headers=headers)
+    return Response(found["file"], media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _proofs(services: ApiServices) -> JournalProofs:

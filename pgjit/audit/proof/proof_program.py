@@ -62,7 +62,12 @@ def answer_about_proof(question: Question, progress: Progress = lambda _done, _w
 def main() -> int:
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    json.dump(answer_about_proof(json.load(sys.stdin), _report), sys.stdout)
+    found = answer_about_proof(json.load(sys.stdin), _report)
+    file = found.pop("file", None)
+    json.dump(found, sys.stdout)
+    if file is not None:  # after the first line, so that nobody has to read it as JSON
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"\n" + file.encode("utf-8", "replace"))  # whatever the encoding of this machine is
     return 0
 
 
@@ -75,7 +80,7 @@ def _answer(question: Question, journals: list[ProvedJournal], progress: Progres
         case "prove":
             proof = _proof(journals, str(question["record"]), question.get("journal"))
             signed = proof.checkpoint.checkpoint
-            return {"origin": signed.origin, "size": signed.size, "proof": proof.content().decode()}
+            return {"origin": signed.origin, "size": signed.size, "file": proof.content().decode()}
         case other:
             raise ValueError(f"no question is called {other!r}")
 

@@ -68,8 +68,8 @@ def main() -> int:
     file = found.pop("file", None)
     json.dump(found, sys.stdout)
     if file is not None:  # after the first line, so that nobody has to read it as JSON
-        sys.stdout.buffer.flush()
-        print(f"\n{file}", end="")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"\n" + file.encode("utf-8", "replace"))  # whatever the encoding of this machine is
     return 0
 
 

@@ -50,7 +50,7 @@ def test_a_changed_line_is_named(journal: Path) -> None:
 @table("name", ["14", "abc/14"])
 def test_the_proof_of_a_record_holds_by_the_public_key_alone(name: str, journal: Path) -> None:
     found = asked(journal, "prove", record=name, journal=ORIGIN if name == "14" else None)
-    proof = InclusionFile.parse(found["proof"].encode())
+    proof = InclusionFile.parse(found["file"].encode())
     proof.check([KEY])
     assert (proof.line, found["size"]) == (LINES[13], 27)
 
