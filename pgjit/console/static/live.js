@@ -14,6 +14,8 @@ let after = status.dataset.after; // the last event that this page knows of
 let seen = "";
 let refreshing = 0;
 let refreshed = 0;
+let due = 0;
+const opened = Date.now();
 let overdue = new Set();
 const names = new Map(); // of identities that were on this page, by object id: a record of an end has the id alone
 
@@ -112,8 +114,20 @@ async function refresh() {
   }
 }
 
+function refreshAt(moment) {
+  if (refreshing && due <= moment) return;
+  clearTimeout(refreshing);
+  due = moment;
+  refreshing = setTimeout(refresh, moment - Date.now());
+}
+
 function refreshSoon() {
-  if (!refreshing) refreshing = setTimeout(refresh, Math.max(REFRESH_MS, refreshed + BETWEEN_MS - Date.now()));
+  refreshAt(Math.max(Date.now() + REFRESH_MS, refreshed + BETWEEN_MS));
+}
+
+// Another node has changed something, which most likely is not on this page. Some pages are dear to read.
+function refreshLater() {
+  refreshAt(Math.max(Date.now() + REFRESH_MS, (refreshed || opened) + Number(status.dataset.elsewhere || BETWEEN_MS)));
 }
 
 // --- events -----------------------------------------------------------------------------------------------
@@ -200,7 +214,7 @@ function follow() {
   source.onmessage = heard;
   source.addEventListener("live", sessions);
   source.addEventListener("gap", refreshSoon);
-  source.addEventListener("changed", refreshSoon); // by another node, which has the event of it
+  source.addEventListener("changed", refreshLater);
   source.addEventListener("end", () => {
     stop();
     say("Your sign-in is over, or its rights have changed: reload the page. What is shown is not followed any more.");
