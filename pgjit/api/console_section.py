@@ -42,7 +42,8 @@ class ConsoleSection(_Section):
         )
     )
     client_id: str = Field(
-        min_length=1, description="of the registration with which people sign in; it may be that of the API"
+        min_length=1,
+        description="of the registration with which people sign in: one of its own, with a permission of the API's",
     )
     client_secret: ConsoleSecretSection | None = Field(
         default=None, description="of that registration; without one it must be a public client. PKCE is used always"

@@ -125,6 +125,11 @@ def identity_for_api(identity: IdentitySection, audience: str) -> IdentitySectio
 def check_http_api(document: Document, section: HttpApiSection, identity: IdentitySection) -> None:
     """Add a fault to `document` for an audience that cannot be right."""
     audience = section.audience
+    if section.console is not None and identity.provider == "oidc" and section.console.client_id == audience:
+        document.fault(
+            ("api", "console", "client_id"),
+            "is `api.audience`: a token for the client that got it is taken for an ID token, and signs nobody in",
+        )
     if identity.provider == "entra":
         try:
             audience = str(uuid.UUID(audience))

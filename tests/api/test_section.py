@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pgjit.api.console_section import ConsoleSection
 from pgjit.api.section import HttpApiSection, HttpRolesSection, check_http_api, identity_for_api
 from pgjit.document import Document
 from pgjit.identity.section import IdentitySection
@@ -51,3 +52,12 @@ def test_groups_are_written_as_tokens_write_them_and_one_is_a_list_of_one() -> N
 def test_a_role_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValidationError):
         HttpRolesSection.model_validate({"owner": [OTHER]})
+
+
+def test_a_console_of_another_issuer_needs_a_client_of_its_own() -> None:
+    oidc = IdentitySection(provider="oidc", issuer="https://login.example", audience="pgjit")
+    for client, count in (("pgjit-api", 1), ("pgjit-console", 0)):
+        document = Document(Path("pgjit.yaml"), b"")
+        console = ConsoleSection(url="https://console.test", client_id=client)
+        check_http_api(document, HttpApiSection(audience="pgjit-api", console=console), oidc)
+        assert len(document.faults) == count
