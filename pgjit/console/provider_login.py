@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from pgjit.server.credential import CredentialUnavailable, LoginCredential
 
 __all__ = ["LoginFlow", "ProviderLogin", "ProviderTokens", "TokensRefused"]
 
+_log = logging.getLogger("pgjit.console")
 _OIDC_SCOPES: Final = "openid profile offline_access"
 _SECONDS: Final = 10.0  # for each call of the provider
 _MOST_CODES: Final = 8  # that are redeemed at once: nobody makes this proxy flood the provider
@@ -96,6 +98,7 @@ class ProviderLogin:
         self._allow_http = allow_http
         self._known: tuple[_Endpoints, float] | None = None  # with the moment on the monotonic clock
         self._reading = asyncio.Lock()
+        self._client_accepted = True
         self._slots = asyncio.Semaphore(_MOST_CODES)
 
     async def address(self, secret: CookieSecret, *, again: bool = False, contexts: tuple[str, ...] = ()) -> str:
@@ -164,13 +167,25 @@ class ProviderLogin:
         except (httpx.HTTPError, AnswerRefused, TimeoutError) as fault:
             raise _unavailable(f"did not answer the token request ({type(fault).__name__})") from None
         if response.status_code == httpx.codes.OK:
+            self._note_client(accepted=True)
             return _tokens(answer)
         error = _name(str(answer.get("error", "nothing")))
-        if error == "invalid_client" and self._secret is not None:
-            self._secret.refused()  # perhaps it was replaced: the next call fetches it again
+        if error == "invalid_client":
+            self._note_client(accepted=False)
         if response.status_code >= 500 or error in ("temporarily_unavailable", "server_error"):
             raise _unavailable(f"answered the token request with `{error}`")
         raise SignInRefused(f"The identity provider refused the token request: `{error}`.", hint=_AGAIN)
+
+    def _note_client(self, *, accepted: bool) -> None:
+        """A refused secret is in the log once, and once more when it is accepted: nobody signs in meanwhile."""
+        if not accepted and self._secret is not None:
+            self._secret.refused()  # perhaps it was replaced: the next call fetches it again
+        if accepted != self._client_accepted:
+            self._client_accepted = accepted
+            if accepted:
+                _log.info("the identity provider accepts the console's client secret again")
+            else:
+                _log.error("the identity provider refuses the console's client id or secret: nobody can sign in")
 
     def _check_id_token(self, tokens: ProviderTokens, secret: CookieSecret) -> None:
         """It came from the token endpoint itself, over TLS: its signature adds nothing (OpenID Connect, 3.1.3.7)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
@@ -126,7 +127,10 @@ async def test_a_code_that_was_used_signs_nobody_in(flow: Flow) -> None:
         await flow.login.redeem(secret, answer)
 
 
-async def test_a_client_secret_that_was_replaced_is_fetched_again(flow: Flow) -> None:
+async def test_a_client_secret_that_was_replaced_is_fetched_again(
+    flow: Flow, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pgjit.console")
     secrets = ["an old secret", "a secret"]
 
     async def fetch() -> FetchedSecret:
@@ -138,8 +142,11 @@ async def test_a_client_secret_that_was_replaced_is_fetched_again(flow: Flow) ->
     with pytest.raises(SignInRefused) as refused:
         await flow.login.redeem(secret, await flow.answer(secret))
     assert "invalid_client" in str(refused.value.detail)
-    await flow.login.redeem(secret, await flow.answer(secret))
+    for _ in range(2):
+        await flow.login.redeem(secret, await flow.answer(secret))
     assert secrets == []
+    assert [record.levelname for record in caplog.records if record.name == "pgjit.console"] == ["ERROR", "INFO"]
+    assert "an old secret" not in caplog.text
 
 
 async def test_a_refresh_token_that_the_provider_refuses_ends_the_sign_in(flow: Flow) -> None:
