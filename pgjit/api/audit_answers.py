@@ -1,8 +1,8 @@
 """Questions about the journal, answered by a process of their own, off the event loop.
 
-Decides how long an answer may take, how many are made at once and how many wait. While closed segments are read for
-the first time, each call is refused at once, with how far that is. Does not know the questions:
-`audit/reading/answering.py` does.
+Decides how long an answer may take once it is begun, how many are made at once and how many wait. While closed
+segments are read for the first time, each call is refused at once, with how far that is. Does not know the
+questions: `audit/reading/answering.py` does.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ChildAnswers:
             raise _refused("audit is busy", 503, "Call again in a moment.")
         self._callers += 1
         try:
-            async with asyncio.timeout(self._seconds), self._places:
+            async with self._places, asyncio.timeout(self._seconds):  # nobody pays for what others ask
                 self._refuse_while_preparing()
                 found = await self._run(json.dumps({**self._source, **question}).encode())
         except TimeoutError:

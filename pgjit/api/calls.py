@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NoReturn
 
@@ -18,6 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from pgjit.api.caller import Caller, CallerRole, is_person
+from pgjit.api.caller_turns import CallerTurns
 from pgjit.api.idempotency import IdempotencyKeys, Reply, read_key
 from pgjit.api.refusals import CallRefused, RoleRequired
 from pgjit.audit.event import ApiCalled
@@ -38,6 +40,7 @@ class ApiCalls:
         self.journal = journal
         self.clock = clock
         self.keys = IdempotencyKeys(clock)
+        self.turns = CallerTurns()
 
 
 class ApiCall:
@@ -45,6 +48,10 @@ class ApiCall:
         self._request = request
         self._calls = calls
         self.caller: Caller = request.state.caller
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The caller's turn for an answer that takes a while. Entering raises TooManyCalls."""
+        return self._calls.turns.turn(self.caller.quota_key)
 
     def require(self, *roles: CallerRole) -> CallerRole:
         """The first of `roles` that the caller has. Raises RoleRequired, after recording it."""

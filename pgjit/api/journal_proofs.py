@@ -137,7 +137,7 @@ class ChildProofs:
             raise _unavailable("proof is busy", "Others ask already.", "Call again in a moment.")
         self._callers += 1
         try:
-            async with asyncio.timeout(self._seconds), self._place:
+            async with self._place, asyncio.timeout(self._seconds):
                 found = await self._answer(AuditChild(self._command), question)
         except TimeoutError:
             raise _unavailable(

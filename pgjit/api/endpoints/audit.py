@@ -112,7 +112,7 @@ class SqlRowsJson(BaseModel):
 async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJson:
     """One SELECT over the views executions, windows, sessions, requests, logins and records, as `pgjit audit sql`."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(services)
+    answers = _answers(call, services)
     await call.record(role, body.query, whole=True)
     question = {"ask": "sql", "query": body.query, "limit": body.limit, "characters": body.characters}
     found = await answers.answer(question)
@@ -123,24 +123,36 @@ async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJso
 async def sql_csv(body: SqlBody, call: TheCall, services: TheServices) -> Response:
     """The same as CSV, as `pgjit audit sql --csv`; `characters` does not count."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(services)
+    answers = _answers(call, services)
     await call.record(role, body.query, whole=True)
     found = await answers.answer({"ask": "sql-csv", "query": body.query, "limit": body.limit})
     return _csv("query", found, body.limit)
 
 
-async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> AuditAnswers:
+async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> _OneByOne:
     """Require the role and record the call. `chosen`: what it asks for, where the path does not show it."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(services)
+    answers = _answers(call, services)
     await call.record(role, None if chosen is None else json.dumps(chosen, ensure_ascii=True))
     return answers
 
 
-def _answers(services: ApiServices) -> AuditAnswers:
+class _OneByOne:
+    """The answers to one caller."""
+
+    def __init__(self, answers: AuditAnswers, call: ApiCall) -> None:
+        self._answers = answers
+        self._call = call
+
+    async def answer(self, question: Document) -> Document:
+        async with self._call.turn():
+            return await self._answers.answer(question)
+
+
+def _answers(call: ApiCall, services: ApiServices) -> _OneByOne:
     if services.audit is None:
         raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
-    return services.audit
+    return _OneByOne(services.audit, call)
 
 
 def _csv(name: str, found: Document, limit: int) -> Response:

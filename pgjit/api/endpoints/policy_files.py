@@ -127,7 +127,8 @@ async def explain(name: PolicyName, body: StatementBody, call: TheCall, services
     sql = body.sql.encode("utf-8", "surrogatepass")
     await call.record(role, f"policy {name}, statement of {len(sql)} bytes, sha256 {hashlib.sha256(sql).hexdigest()}")
     catalog = services.catalogs(policy.connection)
-    found = await explainer.explain(policy, services.policies.texts.get(name, ""), sql, catalog)
+    async with call.turn():
+        found = await explainer.explain(policy, services.policies.texts.get(name, ""), sql, catalog)
     return ExplanationJson(**found, version=policy.version, catalog=None if catalog is None else catalog.version)
 
 
@@ -137,7 +138,8 @@ async def policy_tests(name: PolicyName, call: TheCall, services: TheServices) -
     role = call.require(*_ROLES)
     policy, explainer = _policy(name, services), _explainer(services)
     await call.record(role, f"policy {name}")
-    found = await explainer.run_tests(list(services.policies.values()), name)
+    async with call.turn():
+        found = await explainer.run_tests(list(services.policies.values()), name)
     return PolicyTestsJson(**found, policy=name, version=policy.version)
 
 

@@ -80,7 +80,8 @@ async def journals(call: TheCall, services: TheServices) -> JournalsJson:
     role = call.require(*_ROLES)
     proofs = _proofs(services)
     await call.record(role)
-    found = await proofs.journals()
+    async with call.turn():
+        found = await proofs.journals()
     return JournalsJson(node=services.node, items=found["journals"], notices=found["notices"])
 
 
@@ -113,7 +114,8 @@ async def proof(call: TheCall, services: TheServices, record: Record, journal: J
     role = call.require(*_ROLES)
     proofs = _proofs(services)
     await call.record(role, json.dumps({"record": record, "journal": journal}))
-    found = await proofs.prove(record, journal)
+    async with call.turn():
+        found = await proofs.prove(record, journal)
     name = _NOT_IN_NAME.sub("-", record)
     headers = {"content-disposition": f'attachment; filename="record-{name}.tlog-proof"'}
     return Response(found["file"], media_type="text/plain; charset=utf-8", headers=headers)

@@ -109,7 +109,9 @@ async def activity(request_id: RequestId, call: TheCall, services: TheServices, 
         return ActivityJson(windows=[], complete=True)
     if services.audit is None:
         raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
-    answer: dict[str, Any] = await services.audit.answer({"ask": "activity", "names": [each.id for each in latest]})
+    question = {"ask": "activity", "names": [each.id for each in latest]}
+    async with call.turn():
+        answer: dict[str, Any] = await services.audit.answer(question)
     return ActivityJson(
         windows=[WindowActivityJson(**each) for each in answer["windows"]], complete=answer["complete"]
     )
