@@ -50,6 +50,7 @@ async def test_apps_and_agents_cannot_sign_in(who: str, tmp_path: Path) -> None:
         assert "__Host-pgjit" not in response.cookies
         assert visits.sign_ins.sign_ins == {}
         assert visits.calls() == []
+        assert [(name, *rest) for name, _, *rest in visits.refusals()] == [(who, 403, "/signed-in")]
 
 
 async def test_a_token_that_the_api_refuses_signs_nobody_in(tmp_path: Path) -> None:

@@ -127,6 +127,10 @@ async def _accepted(services: ConsoleServices, tokens: ProviderTokens, request: 
         ) from None
     identity = caller.identity
     if not is_person(identity):
+        try:
+            _record(services, caller, request, status=403)
+        except JournalUnavailable as fault:
+            _log.error("a refused sign-in could not be recorded: %s", fault.message)
         raise SignInRefused("Apps, agents and those for whom an agent acts cannot sign in.", hint="Use the HTTP API.")
     if not _of_one_person(tokens.id_claims, identity.key):
         raise SignInRefused("The ID token and the access token are not of one person.", hint="Start again.")
@@ -139,7 +143,7 @@ def _of_one_person(id_claims: Mapping[str, object], key: IdentityKey) -> bool:
     return isinstance(subject, str) and subject.lower() == key.oid.lower()
 
 
-def _record(services: ConsoleServices, caller: Caller, request: Request) -> None:
+def _record(services: ConsoleServices, caller: Caller, request: Request, *, status: int | None = None) -> None:
     """Raises JournalUnavailable."""
     role = caller.strongest(reversed(CallerRole))
     event = ApiCalled(
@@ -150,7 +154,7 @@ def _record(services: ConsoleServices, caller: Caller, request: Request) -> None
         path=request.url.path,
         target=None,
         source=caller.source,
-        status=None,
+        status=status,
     )
     services.api_services.journal.append([event])
 
