@@ -93,7 +93,8 @@ class ProviderLogin:
         """`discovery`: of the HTTP API's provider. `secret`: of the registration; None for a public client."""
         self._section = section
         self._metadata = discovery.openid_configuration
-        self._scope = f"{section.scope or discovery.scope} {_OIDC_SCOPES}"
+        scopes = f"{section.scope or discovery.scope} {_OIDC_SCOPES}".split()
+        self._scope = " ".join(dict.fromkeys(scopes))  # each once
         self._secret = secret
         self._allow_http = allow_http
         self._known: tuple[_Endpoints, float] | None = None  # with the moment on the monotonic clock

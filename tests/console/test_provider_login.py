@@ -218,3 +218,17 @@ async def test_endpoints_that_are_not_protected_are_not_used(name: str, flow: Fl
     flow.emulator.faults.put("metadata", Fault(kind=FaultKind.BODY, body=body))
     with pytest.raises(ServerUnavailable):
         await flow.login.address(CookieSecret.new())
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked"),
+    [
+        (None, "openid profile offline_access"),
+        ("api:use openid", "api:use openid profile offline_access"),
+    ],
+)
+async def test_each_scope_is_asked_for_once(configured: str | None, asked: str, flow: Flow) -> None:
+    section = ConsoleSection(url=URL, client_id="c", scope=configured)
+    discovery = Discovery(f"{flow.emulator.issuer}/.well-known/openid-configuration", "openid")
+    place = await ProviderLogin(section, discovery, None).address(CookieSecret.new())
+    assert dict(parse_qsl(urlsplit(place).query))["scope"] == asked
