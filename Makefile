@@ -55,7 +55,7 @@ chromium: ## install Debian's Chromium, where apt can; without it the tests of t
 test-browser: setup ## the console's pages in Chromium, which `make chromium` installs; skipped without it
 	$(BIN)/python -m pytest -m "browser and not slow" --durations=25 $(ARGS)
 
-screenshots: setup ## each page of the console, in both themes, narrow and wide; FOLDER=/tmp/pages says where
+screenshots: setup ## each page of the console, in both themes, narrow and wide; FOLDER=/tmp/pages says where. FOLDER=docs/images ARGS=--docs
 	$(BIN)/python -m tests.console.browser.screenshots $(or $(FOLDER),screenshots) $(ARGS)
 
 test-tools: setup ## real tools (psql, Django, dbt, pandas, ...), which it fetches, directly and through pgjit

@@ -61,7 +61,10 @@ def window_story(reader: Reader, name: str, *, catalog: bool = False, most: int 
         "SELECT count(*) AS executions, count(*) FILTER (decision = 'deny') AS refused, "
         "count(*) FILTER (about = 'catalog') AS catalog, count(*) FILTER (ended = 'failed') AS failed, "
         "coalesce(sum(rows), 0)::BIGINT AS rows, coalesce(sum(bytes), 0)::BIGINT AS bytes, "
-        'list_sort(list_distinct(flatten(list(writes)))) AS written FROM executions WHERE "window" = $name',
+        # What was refused or has failed wrote nothing.
+        "coalesce(list_sort(list_distinct(flatten(list(writes) FILTER (CASE WHEN ended IS NULL "
+        "THEN decision = 'allow' ELSE ended NOT IN ('refused', 'failed') END)))), []) AS written "
+        'FROM executions WHERE "window" = $name',
         name,
     )
     return WindowStory(

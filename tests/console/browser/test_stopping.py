@@ -130,3 +130,11 @@ async def test_a_session_is_replayed_step_by_step(town: Town, visit: Visit) -> N
     await dora.page.get_by_role("button", name="Play").click()
     await expect(steps).to_have_count(every)
     await dora.check_access()
+
+
+async def test_a_window_is_said_to_have_written_only_what_it_wrote(town: Town, visit: Visit) -> None:
+    """An UPDATE that was refused wrote nothing."""
+    dora = await visit(town.dora)
+    await dora.open("/windows?policy=analyst-read-only")
+    await row_with(dora, "report-agent").get_by_role("link", name="its story").click()
+    await expect(dora.page.get_by_role("main")).to_contain_text("wrote nothing")
