@@ -84,7 +84,7 @@ def shown(value: object) -> Markup:
 
 
 def plain_text(value: object) -> str:
-    """The same without markup, for what a script sets as text: what is not visible is `[U+202E]`."""
+    """The same without markup, for attributes and what a script sets as text: what is not visible is `[U+202E]`."""
     text = str(value)
     if text.isascii() and text.isprintable():
         return text

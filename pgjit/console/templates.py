@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from pgjit.console.shown import count_text, length_text, moment_markup, prose, shown, shown_lines
+from pgjit.console.shown import count_text, length_text, moment_markup, plain_text, prose, shown, shown_lines
 
 __all__ = ["StaticFile", "Templates", "static_files"]
 
@@ -74,7 +74,13 @@ def _compiled() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        moment=_moment, seconds=length_text, count=count_text, prose=prose, shown=shown, shown_lines=shown_lines
+        moment=_moment,
+        seconds=length_text,
+        count=count_text,
+        prose=prose,
+        shown=shown,
+        shown_lines=shown_lines,
+        plain_text=plain_text,
     )
     for name in environment.list_templates():
         environment.get_template(name)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
@@ -28,6 +29,8 @@ import pytest
 
 from pgjit.api.caller import CallerRole
 from pgjit.console.browser_rules import headers_of
+from pgjit.identity.identity import IdentityKey
+from tests.api.people import TENANT
 from tests.console.every_path import FORMS, READ, paths
 from tests.console.visits import ORIGIN, Visits
 
@@ -169,7 +172,8 @@ async def test_no_other_origin_reads_a_response(visits: Visits) -> None:
 
 async def test_what_an_agent_writes_is_text(visits: Visits) -> None:
     people = visits.provider.people
-    people["requester"] = replace(people["requester"], display=MARKUP)
+    key = IdentityKey(TENANT, MARKUP)  # the subject of a token, which an issuer may let people choose
+    people["requester"] = replace(people["requester"], display=MARKUP, key=key)
     body = {"policy": "reviewed", "reason": MARKUP, "ticket": MARKUP}
     made = (await visits.post("requests", "requester", body)).json()
     reviewer = await visits.of("reviewer")
@@ -180,6 +184,24 @@ async def test_what_an_agent_writes_is_text(visits: Visits) -> None:
         for dangerous in ("<script>alert", "<img src=x", "\u202e", "onerror=alert(1)>"):
             assert dangerous not in page.text.replace("onerror=alert(1)&gt;", ""), dangerous
         assert "{{ 7 * 7 }}" in page.text
+        titles = [value for name, value in _attributes(page.text) if name == "title"]
+        assert f"{TENANT}/{MARKUP}".replace("\u202e", "[U+202E]") in titles
+        assert {name for name, _ in _attributes(page.text)} & {"unseen", "onerror", '"'} == set()
+
+
+class _Attributes(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += attrs
+
+
+def _attributes(page: str) -> list[tuple[str, str | None]]:
+    parser = _Attributes()
+    parser.feed(page)
+    return parser.found
 
 
 async def test_no_input_becomes_a_header(visits: Visits) -> None:
