@@ -32,6 +32,7 @@ _TLS_READ: Final = 16 * 1024
 """The largest record: a read takes all of it. No event would report a rest that stays in OpenSSL."""
 _MORE_IS_LIKELY: Final = 8 * 1024
 """After so many bytes it is read again at once: PostgreSQL sends in pieces of this size."""
+_NOTHING: Final[deque[bytes | memoryview]] = deque()  # of links that never had to wait: a deque takes 760 bytes
 _MOST_AT_ONCE: Final = 128 * 1024  # that a link reads or writes before the other sockets get their turn
 
 
@@ -60,7 +61,7 @@ class Link:
         self._most_read = _PLAIN_READ if self.tls is None else _TLS_READ
         self._state = _OPEN
         self._buffer = bytearray()  # received, and not taken
-        self._output: deque[bytes | memoryview] = deque()  # to be sent
+        self._output = _NOTHING  # to be sent
         self._output_size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._on_data: Callable[[bytes], None] | None = None
@@ -283,6 +284,7 @@ class Link:
 
     def _queue(self, data: bytes | memoryview) -> None:
         self._output_size += len(data)
+        self._output = self._output or deque()
         if self.tls is None or len(data) <= RECORD:
             self._output.append(data)
             return

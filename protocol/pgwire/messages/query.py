@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -94,7 +95,8 @@ def decode_parameter_status(body: bytes) -> tuple[str, str]:
     reader = BodyReader(body)
     name, value = reader.string(), reader.string()
     reader.end()
-    return name.decode("utf-8", "replace"), value.decode("utf-8", "replace")
+    # Each session keeps them, and they are the same in most: one text is enough for all.
+    return sys.intern(name.decode("utf-8", "replace")), sys.intern(value.decode("utf-8", "replace"))
 
 
 def decode_notification(body: bytes) -> Notification:
