@@ -20,7 +20,7 @@ __all__ = ["Balancer", "Place", "lasting_port"]
 
 _FILE = Path(__file__).parents[2] / "docker" / "haproxy.cfg"
 _LOCAL = "127.0.0.1"
-_SECONDS = 120
+_SECONDS = 300  # two nodes may start meanwhile, each of several processes
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -102,4 +102,7 @@ class Balancer:
         async def found() -> bool:
             return wanted <= await self.up()
 
-        await until_it_holds(found, _SECONDS)
+        try:
+            await until_it_holds(found, _SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"up are {await self.up()}, wanted {wanted}") from None
