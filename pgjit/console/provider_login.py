@@ -171,8 +171,9 @@ class ProviderLogin:
             self._note_client(accepted=True)
             return _tokens(answer)
         error = _name(str(answer.get("error", "nothing")))
-        if error == "invalid_client":
+        if error == "invalid_client":  # it says nothing about the person: their sign-in does not end for it
             self._note_client(accepted=False)
+            raise _unavailable(f"does not accept the console's client id or secret (`{error}`)")
         if response.status_code >= 500 or error in ("temporarily_unavailable", "server_error"):
             raise _unavailable(f"answered the token request with `{error}`")
         raise SignInRefused(f"The identity provider refused the token request: `{error}`.", hint=_AGAIN)

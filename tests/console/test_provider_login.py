@@ -139,13 +139,20 @@ async def test_a_client_secret_that_was_replaced_is_fetched_again(
     moments = iter((0.0,))  # of the first fetch
     flow.login._secret = RenewedSecret(fetch, now=lambda: next(moments, MIN_REFETCH_SECONDS))
     secret = CookieSecret.new()
-    with pytest.raises(SignInRefused) as refused:
+    with pytest.raises(ServerUnavailable) as refused:
         await flow.login.redeem(secret, await flow.answer(secret))
     assert "invalid_client" in str(refused.value.detail)
     for _ in range(2):
-        await flow.login.redeem(secret, await flow.answer(secret))
+        tokens = await flow.login.redeem(secret, await flow.answer(secret))
     assert secrets == []
-    assert [record.levelname for record in caplog.records if record.name == "pgjit.console"] == ["ERROR", "INFO"]
+    flow.login._secret = FixedSecret("not the secret")
+    with pytest.raises(ServerUnavailable):  # and not TokensRefused, which ends the sign-in
+        await flow.login.renew(str(tokens.refresh))
+    assert [record.levelname for record in caplog.records if record.name == "pgjit.console"] == [
+        "ERROR",
+        "INFO",
+        "ERROR",
+    ]
     assert "an old secret" not in caplog.text
 
 
