@@ -33,13 +33,15 @@ from tests.bench.ports import free_port
 from tests.docker.balancer import Balancer, Place, lasting_port
 from tests.run.processes import finish, own
 from tests.run.programs import need
+from tests.run.waiting import until
 
-pytestmark = [pytest.mark.foreign, pytest.mark.live, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.foreign, pytest.mark.live, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 _SECRET = "only-for-trying-out"
 _LOCAL = "127.0.0.1"
+_SECONDS = 200  # for a node, several processes, to start
 
 
 @dataclass
@@ -183,7 +185,10 @@ def set_up() -> Iterator[SetUp]:
             process = stack.enter_context(
                 own(pgjit, "serve", "--config", path, stdout=log.fileno(), stderr=log.fileno())
             )
-            nodes.append(Node(process, place, journal))
+            nodes.append(node := Node(process, place, journal))
+            # One after the other: on a busy machine two that start at once keep each other from the store.
+            asyncio.run(until(lambda node=node: node.process.poll() is not None or node.is_ready(), _SECONDS))  # type: ignore[misc]
+            assert process.poll() is None, (folder / "log").read_text("utf-8")[-5000:]
         stack.enter_context(own(haproxy, "-f", balancer.configuration, stdout=log.fileno(), stderr=log.fileno()))
         yield SetUp(folder, nodes, balancer, _token(authority, settings))
 
