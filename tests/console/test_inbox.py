@@ -117,6 +117,29 @@ async def test_a_field_that_is_not_accepted_changes_nothing(
         assert visits.store.all_requests[request.id] == request
 
 
+@pytest.mark.parametrize("cap", ["whole", "half"])
+async def test_a_typed_time_beside_another_choice_is_refused_on_the_page_of_the_request(
+    cap: str, tmp_path: Path
+) -> None:
+    async with Visits(tmp_path) as visits:
+        request = await asked(visits)
+        rita = await visits.of("reviewer")
+        path = f"/requests/{request.id}"
+        fields = form((await rita.get(path)).text, f"{path}/approve")
+        refused = await rita.post(f"{path}/approve", {**fields, "cap": cap, "other": "5m", "comment": "read it"})
+        assert refused.status_code == 400
+        for each in ("Approval names two times", "Nothing was changed by what you sent", "cap-ambiguous"):
+            assert each in texts(refused.text), each
+        assert 'value="read it"' in refused.text
+        assert visits.store.all_requests[request.id] == request
+        approval = ("reviewer", "reviewer", "POST", f"{path}/approve")
+        assert approval not in visits.calls()
+        meant = await rita.post(f"{path}/approve", {**fields, "cap": "other", "other": "5m"})
+        assert meant.status_code == 303
+        assert approval in visits.calls()
+        assert visits.store.all_requests[request.id].verdicts[0].ttl == timedelta(minutes=5)
+
+
 @pytest.mark.parametrize("reason", ["", " \n ", "x" * 1001, "a\x00b"])
 async def test_a_refusal_needs_a_reason(reason: str, tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:

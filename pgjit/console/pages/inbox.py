@@ -23,6 +23,7 @@ __all__ = ["router"]
 
 router = APIRouter()
 STATES: Final = ("pending", "approved", "refused", "lapsed", "withdrawn", "used", "all")
+CAPS: Final = ("whole", "half", "other")
 _SHOWN_AGAIN: Final = (404, 409, 410, 422)
 """A refused verdict with one of these: the request is shown as it is now, with the reason."""
 Text = Annotated[str | None, Query(max_length=512)]
@@ -60,12 +61,12 @@ async def request(page: ThePage, request_id: str, activity: Text = None) -> Resp
 @router.post("/requests/{request_id}/approve")
 async def approve(page: ThePage, form: TheForm, request_id: str) -> Response:
     """Approve what the form's digest stands for, perhaps for a shorter time."""
-    body = {
-        "digest": form.line("digest", most=64),
-        "comment": form.get("comment", most=1000),
-        "ttl_seconds": _cap(form),
-    }
-    return await _decided(page, request_id, "approve", body)
+    digest, comment = form.line("digest", most=64), form.get("comment", most=1000)
+    if form.choice("cap", CAPS) != "other" and form.get("other", most=20) is not None:
+        return await _shown(page, request_id, fault=_two_times(), comment=comment)
+    return await _decided(
+        page, request_id, "approve", {"digest": digest, "comment": comment, "ttl_seconds": _cap(form)}
+    )
 
 
 @router.post("/requests/{request_id}/refuse")
@@ -81,10 +82,21 @@ async def withdraw(page: ThePage, form: TheForm, request_id: str) -> Response:
     return await _decided(page, request_id, "withdraw", {"reason": form.get("reason", most=1000)})
 
 
+def _two_times() -> ConsoleApiProblem:
+    """Of a form with a typed time beside another choice: which of the two is meant is not guessed."""
+    problem = {
+        "title": "approval names two times",
+        "reference": "cap-ambiguous",
+        "detail": "A shorter time was typed, and another time was selected beside it.",
+        "hint": "Select the shorter time and type it again, or leave its field empty.",
+    }
+    return ConsoleApiProblem(400, problem)
+
+
 def _cap(form: PageForm) -> int | None:
     """The cap in seconds; None for the time that was asked for."""
     asked = form.number("asked", least=1, most=31_536_000)
-    match form.choice("cap", ("whole", "half", "other")):
+    match form.choice("cap", CAPS):
         case "whole":
             return None
         case "half":
@@ -120,8 +132,14 @@ def _notice(request: dict[str, Any]) -> str:
 
 
 async def _shown(
-    page: ConsolePage, request_id: str, *, activity: bool = False, fault: ConsoleApiProblem | None = None
+    page: ConsolePage,
+    request_id: str,
+    *,
+    activity: bool = False,
+    fault: ConsoleApiProblem | None = None,
+    comment: str | None = None,
 ) -> Response:
+    """`comment`: what the reviewer had typed, so that it is not lost with a form that is refused."""
     try:
         context = await page.api.get(f"/requests/{request_id}/context")
     except ConsoleApiProblem as problem:
@@ -138,4 +156,5 @@ async def _shown(
         by_window={} if ran is None or ran.value is None else {each["window"]: each for each in ran.value["windows"]},
         own=own,
         fault=fault,
+        comment=comment,
     )

@@ -64,6 +64,34 @@ async def test_a_time_that_cannot_be_given_is_refused_where_it_was_typed(
     await expect(state(ana)).to_contain_text("pending")
 
 
+async def test_a_time_that_is_typed_is_the_time_that_is_selected(town: Town, visit: Visit) -> None:
+    reason = "typed without a click"
+    await town.request(town.new_agent("brief-agent", MIGRATIONS), reason)
+    ana = await visit(town.ana)
+    await open_request(ana, reason)
+    typed = ana.page.get_by_label("The shorter time")
+    await typed.fill("5m")
+    await expect(ana.page.get_by_label("a shorter time:")).to_be_checked()
+    await ana.page.get_by_label("half of it").check()
+    await expect(typed).to_have_value("")
+    await typed.fill("5m")
+    await ana.page.get_by_role("button", name="Approve").click()
+    await expect(ana.page.locator("#request-part")).to_contain_text("5 min")
+
+
+async def test_a_form_that_says_two_times_is_refused(town: Town, visit: Visit) -> None:
+    reason = "two times at once"
+    await town.request(town.new_agent("torn-agent", MIGRATIONS), reason)
+    ana = await visit(town.ana, Look(javascript=False))
+    ana.watch.statuses.add(400)
+    await open_request(ana, reason)
+    await ana.page.get_by_label("The shorter time").fill("5m")
+    await ana.page.get_by_role("button", name="Approve").click()
+    await expect(ana.page.get_by_role("alert")).to_contain_text("two times")
+    await open_request(ana, reason)
+    await expect(state(ana)).to_contain_text("pending")
+
+
 async def test_of_two_reviewers_the_second_reads_that_it_is_decided(town: Town, visit: Visit) -> None:
     agent, reason = town.new_agent("twice-agent", MIGRATIONS), "looked at by two"
     await town.request(agent, reason)
