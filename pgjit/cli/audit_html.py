@@ -33,7 +33,7 @@ th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(-
 td.n { text-align: right; font-variant-numeric: tabular-nums } .warn { color: var(--bad); font-weight: 600 }
 .plot { max-width: 48rem; font: 12px system-ui, sans-serif } .plot text { fill: var(--ink) }
 .plot .track { fill: var(--line) } .plot .bar { fill: var(--bar) } .plot .refused { fill: var(--bad) }
-.plot .failed { fill: var(--odd) }
+.plot .failed { fill: var(--odd) } .plot .stopped { fill: var(--ink) }
 """
 
 

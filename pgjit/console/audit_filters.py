@@ -11,7 +11,8 @@ from pgjit.console.address_query import AddressQuery, QueryField, read_address_q
 
 __all__ = ["FILTERS", "read_filters"]
 
-_OUTCOMES: Final = ("completed", "failed", "limited", "refused", "skipped", "suspended", "cut", "unknown")
+_OUTCOMES: Final = ("completed", "failed", "limited", "refused", "skipped", "suspended", "cut")
+_NO_END: Final = ("unknown", "no end yet: it runs, or pgjit was stopped while it ran")
 _ANY: Final = ("", "any")
 FILTERS: Final[dict[str, QueryField]] = {
     "text": QueryField(label="Text of the statement", hint="A part of it; upper and lower case are alike.", most=512),
@@ -23,7 +24,7 @@ FILTERS: Final[dict[str, QueryField]] = {
     "connection": QueryField(label="Connection"),
     "group": QueryField(label="Group", hint="Whose membership opened the session."),
     "decision": QueryField(label="Decision", choices=(_ANY, ("allow", "allowed"), ("deny", "refused"))),
-    "ended": QueryField(label="Outcome", choices=(_ANY, *((each, each) for each in _OUTCOMES))),
+    "ended": QueryField(label="Outcome", choices=(_ANY, *((each, each) for each in _OUTCOMES), _NO_END)),
     "rule": QueryField(label="Rule", hint="That refused it."),
     "sqlstate": QueryField(label="SQLSTATE", hint="A code, or its first two characters.", most=5),
     "kind": QueryField(label="Kind", hint="select, update, ...", most=64),

@@ -117,6 +117,20 @@ async def test_statements_are_text_whatever_is_in_them(tmp_path: Path) -> None:
         assert "U+202E" in page.text
 
 
+async def test_an_execution_without_an_end_or_over_a_limit_says_so(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        ana = await visits.of("auditor")
+        for ended, said in (
+            ("unknown", 'no end yet</span> <span class="hint">it runs, or pgjit was stopped while it ran'),
+            ("limited", 'limited</span> <span class="hint">stopped by a limit of the policy'),
+        ):
+            visits.audit.answers["executions"] = {"items": [{**EXECUTION, "ended": ended}], "more": False}
+            page = await ana.get(f"/audit?ended={ended}")
+            assert said in page.text
+            assert f'<option value="{ended}" selected>' in page.text
+        assert '<span class="badge bad"><span aria-hidden="true">✕</span> limited</span>' in page.text
+
+
 async def test_a_page_of_long_statements_is_bounded(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         ana = await visits.of("auditor")

@@ -228,6 +228,7 @@ class _Opening:
 def _lock(connection: DuckDBPyConnection, paths: Sequence[str]) -> None:
     """From now on only the cache's own files can be read, and no setting can be changed."""
     connection.execute("DROP TABLE IF EXISTS staged")
+    connection.execute("SET TimeZone = 'UTC'")  # as the times of the views: `current_date` is a day of theirs
     connection.execute(f"SET allowed_paths = [{', '.join(map(literal, paths))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

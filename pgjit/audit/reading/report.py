@@ -30,6 +30,8 @@ class ReportPart:
 _PERIOD: Final = "{} >= coalesce($since, '-infinity'::TIMESTAMP) AND {} < coalesce($until, 'infinity'::TIMESTAMP)"
 _EXECUTED: Final = _PERIOD.format("time", "time")
 _OPENED: Final = _PERIOD.format("opened_at", "opened_at")
+_STOPPED: Final = "ended IN ('limited', 'cut')"
+_RAN: Final = "ended NOT IN ('failed', 'limited', 'cut')"
 _USED: Final = (
     "SELECT \"window\", count(*) AS executions FROM executions WHERE about IS DISTINCT FROM 'catalog' GROUP BY 1"
 )
@@ -37,19 +39,20 @@ _USED: Final = (
 PARTS: Final[dict[str, ReportPart]] = {
     "activity": ReportPart(
         "Executions",
-        "For each day: how many were allowed, refused by a rule, or failed on the server.",
-        f"""SELECT time::DATE AS day, count(*) FILTER (decision = 'allow' AND ended <> 'failed') AS allowed,
+        "For each day: how many were allowed, refused by a rule, failed on the server, or were stopped on the way: "
+        "by a limit of the policy, or because their session ended.",
+        f"""SELECT time::DATE AS day, count(*) FILTER (decision = 'allow' AND {_RAN}) AS allowed,
               count(*) FILTER (decision = 'deny') AS refused, count(*) FILTER (ended = 'failed') AS failed,
-              coalesce(sum(rows), 0)::BIGINT AS rows
+              count(*) FILTER ({_STOPPED}) AS stopped, coalesce(sum(rows), 0)::BIGINT AS rows
             FROM executions WHERE {_EXECUTED} GROUP BY 1 ORDER BY 1 DESC""",
     ),
     "hours": ReportPart(
         "Executions by the hour",
         "The same for each hour with any, of the last two days in which something ran.",
         f"""SELECT date_trunc('hour', time)::TIMESTAMP AS hour,
-              count(*) FILTER (decision = 'allow' AND ended <> 'failed') AS allowed,
+              count(*) FILTER (decision = 'allow' AND {_RAN}) AS allowed,
               count(*) FILTER (decision = 'deny') AS refused, count(*) FILTER (ended = 'failed') AS failed,
-              coalesce(sum(rows), 0)::BIGINT AS rows
+              count(*) FILTER ({_STOPPED}) AS stopped, coalesce(sum(rows), 0)::BIGINT AS rows
             FROM executions WHERE {_EXECUTED}
             AND time >= (SELECT max(time) - INTERVAL 48 HOUR FROM executions WHERE {_EXECUTED})
             GROUP BY 1 ORDER BY 1 DESC""",

@@ -2,7 +2,7 @@
 
 Decides which parts of the report have a plot, what its bars are, and how they are drawn: each bar below its label,
 with its figure beside it, so that nothing is told by a colour alone and a narrow page shows all of it. The look comes
-from the page's style sheet: `plot`, `track`, `bar`, `refused`, `failed`.
+from the page's style sheet: `plot`, `track`, `bar`, `refused`, `failed`, `stopped`.
 
 INVARIANT: every text of the journal goes through `_text`: it is escaped for HTML, and characters that hide or change
 direction are written out.
@@ -20,6 +20,8 @@ from pgjit.audit.plain_text import plain
 __all__ = ["PlottedBar", "bars_of", "plot_summary", "report_plot"]
 
 Item = Mapping[str, object]
+_COUNTED: Final = {"allowed": "bar", "refused": "refused", "failed": "failed", "stopped": "stopped"}
+"""The counts of executions, each with the kind of its piece."""
 _MOST_BARS: Final = 15
 _MOST_DAYS: Final = 31
 _MOST_HOURS: Final = 48
@@ -72,8 +74,8 @@ def plot_summary(part: str, items: Sequence[Item], *, more: bool) -> str | None:
         return None
     match part:
         case "activity" | "hours":
-            sums = {name: sum(_number(item, name) for item in items) for name in ("allowed", "refused", "failed")}
-            return f"{sums['allowed']:,.0f} allowed, {sums['refused']:,.0f} refused and {sums['failed']:,.0f} failed."
+            *sums, last = (f"{sum(_number(item, name) for item in items):,.0f} {name}" for name in _COUNTED)
+            return f"{', '.join(sums)} and {last}."
         case "kills":
             times = [_number(item, "took_ms") for item in items]
             of = f"the {len(times):,} slowest" if more else f"{len(times):,}"
@@ -116,11 +118,10 @@ def _bar(number: int, bar: PlottedBar, highest: float) -> str:
 
 
 def _counted(label: str, item: Item) -> PlottedBar:
-    values = {name: _number(item, name) for name in ("allowed", "refused", "failed")}
-    kinds = {"allowed": "bar", "refused": "refused", "failed": "failed"}
+    values = {name: _number(item, name) for name in _COUNTED}
     return PlottedBar(
         label,
-        tuple((kinds[name], value) for name, value in values.items()),
+        tuple((_COUNTED[name], value) for name, value in values.items()),
         ", ".join(f"{value:,.0f} {name}" for name, value in values.items() if value or name == "allowed"),
     )
 

@@ -34,6 +34,12 @@ _FIELDS: Final = {
 }
 
 
+_READ: Final = (
+    "SELECT DISTINCT display, oid, policy, min(time) AS first, count(*) AS times\nFROM executions\n"
+    "WHERE list_contains(reads, 'public.customers') AND decision = 'allow'\n"
+)
+
+
 class ExampleQuery(NamedTuple):
     title: str
     query: str
@@ -41,10 +47,12 @@ class ExampleQuery(NamedTuple):
 
 EXAMPLES: Final = (
     ExampleQuery(
-        "Who read a relation yesterday",
-        "SELECT DISTINCT display, oid, policy, min(time) AS first, count(*) AS times\nFROM executions\n"
-        "WHERE list_contains(reads, 'public.customers') AND decision = 'allow'\n"
-        "  AND time >= current_date - 1 AND time < current_date\nGROUP BY ALL ORDER BY times DESC",
+        "Who read a relation in the last 24 hours",
+        f"{_READ}  AND time >= current_localtimestamp() - INTERVAL 24 HOUR\nGROUP BY ALL ORDER BY times DESC",
+    ),
+    ExampleQuery(
+        "Who read a relation yesterday (UTC, without today)",
+        f"{_READ}  AND time >= current_date - 1 AND time < current_date\nGROUP BY ALL ORDER BY times DESC",
     ),
     ExampleQuery(
         "What is refused most",

@@ -26,6 +26,14 @@ def test_every_part_counts_what_the_records_have(written: WrittenJournal, reader
     denied = [each for each in executions if each["decision"] == "deny"]
     assert sum(int(str(each["refused"])) for each in parts["activity"]) == len(denied)
     assert sum(int(str(each["refused"])) for each in parts["hours"]) == len(denied)  # it is all of two days
+    ended = Counter(each["ended"] for each in written.of("outcome"))
+    for part in ("activity", "hours"):
+        sums = {
+            name: sum(int(str(each[name])) for each in parts[part])
+            for name in ("allowed", "refused", "failed", "stopped")
+        }
+        assert (sums["failed"], sums["stopped"]) == (ended["failed"], ended["limited"] + ended["cut"])
+        assert sum(sums.values()) == len(executions)
     assert all(isinstance(hour := each["hour"], datetime) and hour.minute == 0 for each in parts["hours"])
     assert {each["window"] for each in parts["access"]} == {
         each["window"]["id"] for each in written.of("window.opened")
@@ -46,6 +54,19 @@ def test_every_part_counts_what_the_records_have(written: WrittenJournal, reader
     )  # fmt: skip
     document = report.document()
     assert document["complete"] is True
+
+
+def test_what_was_stopped_is_not_counted_as_allowed(tmp_path: Path) -> None:
+    lines = list(JournalStory(200, people=2, seed=3).lines())
+    failed = [at for at, line in enumerate(lines) if '"ended":"failed"' in line]
+    for at, ended in zip(failed, ("limited", "cut"), strict=False):
+        lines[at] = lines[at].replace('"ended":"failed"', f'"ended":"{ended}"')
+    write_journal(tmp_path / "journal", lines)
+    with opened_reader([tmp_path / "journal"], SegmentCache(tmp_path / "cache")) as reader:
+        days = made(reader, "activity").parts["activity"].as_dicts()
+    sums = {name: sum(int(str(each[name])) for each in days) for name in ("allowed", "refused", "failed", "stopped")}
+    assert (sums["failed"], sums["stopped"]) == (len(failed) - 2, 2)
+    assert sum(sums.values()) == sum('"type":"execution"' in line for line in lines)
 
 
 def test_a_period_narrows_it(written: WrittenJournal, reader: Reader) -> None:

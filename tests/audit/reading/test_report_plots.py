@@ -15,20 +15,20 @@ def drawn(part: str, items: list[dict[str, object]]) -> ET.Element:
 
 def test_days_are_in_order_and_say_what_was_refused() -> None:
     items: list[dict[str, object]] = [
-        {"day": "2026-11-29", "allowed": 10, "refused": 2, "failed": 1, "rows": 7},
+        {"day": "2026-11-29", "allowed": 10, "refused": 2, "failed": 1, "stopped": 3, "rows": 7},
         {"day": "2026-11-28", "allowed": 5, "refused": 0, "failed": 0},
     ]
     bars = bars_of("activity", items)
     assert [(bar.label, bar.figure) for bar in bars] == [
         ("2026-11-28", "5 allowed"),
-        ("2026-11-29", "10 allowed, 2 refused, 1 failed"),
+        ("2026-11-29", "10 allowed, 2 refused, 1 failed, 3 stopped"),
     ]
-    assert plot_summary("activity", items, more=False) == "15 allowed, 2 refused and 1 failed."
+    assert plot_summary("activity", items, more=False) == "15 allowed, 2 refused, 1 failed and 3 stopped."
     svg = drawn("activity", items)
     widths = [each.get("width") for each in svg.iter("rect") if each.get("class") != "track"]
-    assert widths == ["38.46%", "76.92%", "15.38%", "7.69%"]
+    assert widths == ["31.25%", "62.50%", "12.50%", "6.25%", "18.75%"]
     about = next(each.text for each in svg.iter("desc"))
-    assert about == "2026-11-28: 5 allowed; 2026-11-29: 10 allowed, 2 refused, 1 failed"
+    assert about == "2026-11-28: 5 allowed; 2026-11-29: 10 allowed, 2 refused, 1 failed, 3 stopped"
 
 
 def test_hours_are_in_order() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pgjit.audit.reading.faults import QueryRefused
-from pgjit.audit.reading.reader import Reader
+from pgjit.audit.reading.reader import Reader, opened_reader
+from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.user_query import run_query
+from pgjit.console.pages.audit_sql import EXAMPLES, ExampleQuery
+from tests.audit.reading.conftest import WrittenJournal
 from tests.run.rows import table
 
 RUN = (
@@ -55,6 +60,21 @@ REFUSED = (
 @table("sql", RUN)
 def test_a_select_over_the_views_runs(reader: Reader, sql: str) -> None:
     assert run_query(reader, sql, most=5).columns
+
+
+def test_a_query_has_the_day_and_the_time_of_utc_wherever_the_machine_is(
+    written: WrittenJournal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours before UTC
+    now = "abs(epoch_us(current_localtimestamp()) - epoch_us(now())) < 1000000"
+    with opened_reader([written.folder], SegmentCache(tmp_path / "cache")) as reader:
+        found = run_query(reader, f"SELECT {now}, current_date = current_localtimestamp()::DATE", most=1)
+    assert found.rows == [(True, True)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_the_examples_of_the_console_run(reader: Reader, example: ExampleQuery) -> None:
+    assert run_query(reader, example.query, most=5).columns
 
 
 @table("sql", REFUSED)
