@@ -50,19 +50,13 @@ _of_towns: set[int] = set()
 
 
 @pytest.fixture(autouse=True)
-def _children_stay(town: Town) -> Iterator[None]:
+def _children_stay(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test made the town start stays as long as the town: tests/run/needs.py looks at what is left then."""
     yield
-    made = {child.pid for child in psutil.Process().children()} - OWNED
-    _of_towns.update(made)
-    OWNED.update(made)
-
-
-@pytest.fixture(autouse=True)
-def _processes_of_the_town() -> Iterator[None]:
-    """What judges and explains for it begins in some test, and goes on until the town is closed."""
-    yield
-    OWNED.update(each.pid for each in psutil.Process().children() if "pgjit.judging.worker_program" in each.cmdline())
+    if "town" in request.fixturenames:
+        made = {child.pid for child in psutil.Process().children()} - OWNED
+        _of_towns.update(made)
+        OWNED.update(made)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
