@@ -53,18 +53,18 @@ def test_a_database_is_refused_until_it_is_upgraded(
     config = configure(f"{{kind: postgres, url: '{empty_url}'}}")
     assert run(["store", "check", config]) == Status.UNAVAILABLE
     err = capsys.readouterr().err
-    assert "has no schema yet; this pgjit needs version v2." in err
+    assert "has no schema yet; this pgjit needs version v3." in err
     assert "pgjit store upgrade --config pgjit.yaml" in err
     assert run(["store", "upgrade", config, "--json"]) == Status.OK
     first, shown = json.loads((printed := capsys.readouterr()).out), printed.err
-    assert (first["kind"], first["schema"], first["made"]) == ("postgres", "v2", ["v1", "v2"])
-    assert shown == "upgrading the store\nmade schema version v1\nmade schema version v2\n"
+    assert (first["kind"], first["schema"], first["made"]) == ("postgres", "v3", ["v1", "v2", "v3"])
+    assert shown == "upgrading the store\nmade schema version v1\nmade schema version v2\nmade schema version v3\n"
     assert run(["store", "upgrade", config, "--only-create"]) == Status.OK
     assert (repeated := capsys.readouterr()).err == ""
-    assert "has schema v2" in repeated.out
+    assert "has schema v3" in repeated.out
     assert run(["store", "upgrade", config]) == Status.OK
     assert f"store {NAME} on " in (out := capsys.readouterr().out)
-    assert "has schema v2, PostgreSQL " in out
+    assert "has schema v3, PostgreSQL " in out
     assert run(["store", "check", config, "--json"]) == Status.OK
     assert json.loads(capsys.readouterr().out) == {**first, "made": []}
 
@@ -89,7 +89,7 @@ def test_a_file_is_upgraded_when_it_is_opened(
     assert "does not exist yet" in capsys.readouterr().out
     assert not (tmp_path / "w.sqlite3").exists()
     assert run(["store", "upgrade", config]) == Status.OK
-    assert capsys.readouterr().out == f"store {tmp_path}/w.sqlite3 has schema v2\n"
+    assert capsys.readouterr().out == f"store {tmp_path}/w.sqlite3 has schema v3\n"
     held = StoreFile(tmp_path / "w.sqlite3")
     held.take()
     assert run(["store", "check", config]) == Status.OK  # a check disturbs nobody
