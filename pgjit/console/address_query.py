@@ -59,7 +59,7 @@ def read_address_query(text: str, fields: Mapping[str, QueryField], *, also: Seq
         if name not in known:
             raise FieldFault(name[:60], f"There is none of this name here: they are {', '.join(known)}.")
         if name in seen:
-            raise FieldFault(name, "It is in the address more than once.")
+            raise FieldFault(name, "It is in the address more than once.", label=known[name].label)
         seen.add(name)
         if trimmed := value.replace("\r\n", "\n").strip():
             given[name] = _checked(name, trimmed, known[name])
@@ -70,15 +70,17 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise FieldFault("query", "The address is malformed, or has too many fields.") from None
+        raise FieldFault(
+            "query", "The address is malformed, or has too many fields.", label="query of the address"
+        ) from None
 
 
 def _checked(name: str, value: str, field: QueryField) -> str:
     if len(value) > field.most:
-        raise FieldFault(name, f"It may have at most {field.most} characters.")
+        raise FieldFault(name, f"It may have at most {field.most} characters.", label=field.label)
     if (_CONTROL_IN_LINES if field.lines else _CONTROL).search(value):
-        raise FieldFault(name, "It must not have control characters.")
+        raise FieldFault(name, "It must not have control characters.", label=field.label)
     values = [each for each, _ in field.choices if each]
     if values and value not in values:
-        raise FieldFault(name, f"It must be one of: {', '.join(values)}.")
+        raise FieldFault(name, f"It must be one of: {', '.join(values)}.", label=field.label)
     return value

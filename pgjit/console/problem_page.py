@@ -19,7 +19,7 @@ from pgjit.api.gate import internal_error
 from pgjit.api.refusals import InvalidCall, TooManyCalls
 from pgjit.console.cookies import SIGN_IN, set_cookie
 from pgjit.console.own_paths import page_of_form
-from pgjit.console.page import page_of
+from pgjit.console.page import ConsolePage, page_of
 from pgjit.console.refusals import ConsoleApiProblem, NoSuchPage, NotSignedIn
 from pgjit.console.services import services_of
 from pgjit.errors import PgjitError
@@ -41,6 +41,7 @@ def problem_page(request: Request, error: PgjitError | ConsoleApiProblem) -> HTM
             after = error.seconds
     page = getattr(request.state, "page", None)
     standing: dict[str, Any] = {"now": services_of(request).clock()} if page is None else dict(page.standing_values)
+    sign_in = _sign_in(request, status, problem)
     text = services_of(request).templates.render(
         "problem.html",
         **standing,
@@ -50,7 +51,9 @@ def problem_page(request: Request, error: PgjitError | ConsoleApiProblem) -> HTM
         hint=problem.get("hint"),
         reference=str(problem.get("reference", "internal-error")),
         retry_after=after,
-        sign_in=_sign_in(request, status, problem),
+        sign_in=sign_in,
+        back=None if page is None or sign_in is not None else _back(request, page),
+        typed=request.method != "GET",
     )
     response = HTMLResponse(text, status)
     if after is not None:
@@ -97,6 +100,18 @@ def add_problem_pages(pages: FastAPI) -> None:
     @pages.exception_handler(Exception)
     async def failed(request: Request, _error: Exception) -> Response:
         return problem_page(request, internal_error())  # what calls the pages writes the error to the log
+
+
+def _back(request: Request, page: ConsolePage) -> tuple[str, str] | None:
+    """The address and the name of the page that a person goes on with: that of the form, or that of the section."""
+    if request.method != "GET" and (form := page_of_form(request)):
+        return form, "the page"
+    path = request.url.path
+    for entry in page.open_pages:
+        inside = path == entry.path or path.startswith(f"{entry.path}/")
+        if inside and (path != entry.path or request.url.query or request.method != "GET"):
+            return entry.path, str(entry.title)
+    return None
 
 
 def _sign_in(request: Request, status: int, problem: Mapping[str, object]) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgjit.api.refusals import CallRefused
+from pgjit.console.field_labels import FIELD_LABELS
 
 __all__ = [
     "ConsoleApiProblem",
@@ -95,10 +96,11 @@ class FieldFault(CallRefused):
 
     sqlstate = "22023"
 
-    def __init__(self, name: str, detail: str) -> None:
-        """`detail`: a sentence with what is accepted. It does not repeat the value."""
+    def __init__(self, name: str, detail: str, *, label: str | None = None) -> None:
+        """`detail`: a sentence with what is accepted. It does not repeat the value. `label`: as the page has it."""
+        label = label or FIELD_LABELS.get(name)
         super().__init__(
-            f"field `{name}` is not accepted",
+            f"field `{name}` is not accepted" if label is None else f"field “{label}” is not accepted",
             reference="field-invalid",
             status=400,
             detail=detail,

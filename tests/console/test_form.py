@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from pgjit import console
+from pgjit.console.field_labels import FIELD_LABELS
 from pgjit.console.form import FORM_TYPE, PageForm, read_form
 from pgjit.console.refusals import FieldFault, FormRefused
 from tests.run.rows import table
+
+TEMPLATES = Path(console.__file__).with_name("templates")
 
 
 def form(body: str) -> PageForm:
@@ -69,6 +74,14 @@ def test_a_field_is_refused(read: Callable[[PageForm], object], body: str, words
     assert fault.value.name == "a"
     assert words in str(fault.value.detail)
     assert fault.value.problem()["status"] == 400
+
+
+@pytest.mark.parametrize("label", FIELD_LABELS.values())
+def test_a_field_is_named_as_a_page_names_it(label: str) -> None:
+    pages = "".join(each.read_text() for each in TEMPLATES.glob("*.html"))
+    assert f'"{label}"' in pages or f"{label}:" in pages
+    name = next(name for name, each in FIELD_LABELS.items() if each == label)
+    assert FieldFault(name, "It must not be empty.").problem()["title"] == f"field “{label}” is not accepted"
 
 
 @table(

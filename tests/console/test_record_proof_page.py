@@ -144,3 +144,16 @@ async def test_texts_of_a_proof_are_text(tmp_path: Path) -> None:
         assert_text_only(page.text)
         page = await ana.post("/proof/check", {"proof": HOSTILE.replace("\x1b", "").replace("\x07", "")})
         assert "<script>alert" not in page.text
+
+
+async def test_a_refused_field_is_named_as_on_its_page_and_leads_back(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        ana = await visits.of("auditor")
+        page = await ana.post("/proof/check", {"proof": "x", "key": "nonsense"})
+        assert page.status_code == 400
+        assert "Field “Public key” is not accepted" in page.text
+        assert page.text.count("name+id+key") == 1
+        assert '<a href="/proof/check">Back to the page</a>' in page.text
+        page = await ana.get("/audit?decision=maybe")
+        assert "Field “Decision” is not accepted" in page.text
+        assert '<a href="/audit">Back to Audit</a>' in page.text

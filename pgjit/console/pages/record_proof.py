@@ -77,7 +77,7 @@ async def check(page: ThePage, form: TheForm) -> Response:
         try:
             keys = [VerifierKey.parse(key)]
         except NoteRejected as fault:
-            raise FieldFault("key", f"It cannot be used: {fault}. A public key is `name+id+key`.") from None
+            raise FieldFault("key", f"It cannot be used: {fault}. `pgjit audit key` prints it.") from None
     # A form has no line ends around a field; the last line of a proof has one.
     return page.show("check-proof.html", proof=proof, key=key or "", shown=_shown(f"{proof}\n".encode(), keys))
 
