@@ -38,11 +38,11 @@ async def test_a_person_approves_and_revokes_by_the_command_line(database: DemoD
         lines[3:5] = sorted(lines[3:5], reverse=True)
         assert lines == [
             "request.made     migration-agent: note on order 17, ticket OPS-4711",
-            "request.verdict  ann@example.com: approved, go ahead",
+            "request.verdict  ana@example.com: approved, go ahead",
             "request.ended    migration-agent: approved",
             "window.opened    migration-agent: note on order 17, ticket OPS-4711",
             "request.ended    migration-agent: used",
-            "window.revoked   ann@example.com: wrong table",
+            "window.revoked   ana@example.com: wrong table",
             "window.ended     pgjit: revoked",
         ]
         [session] = [each for each in records(world, "session.ended") if each["reason"] == "revoked"]
@@ -59,4 +59,4 @@ async def test_a_person_approves_and_revokes_by_the_command_line(database: DemoD
             assert (played.returncode, version[:6], psql) == (0, "pgjit ", str(tmp_path / "bin" / "psql"))
             assert len(secret) > 20
         invitation = by_hand.invitation(world, timedelta(seconds=10))
-        assert "refused for 10 s" in invitation
+        assert "opens again after 10 s" in invitation
