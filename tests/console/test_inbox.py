@@ -79,7 +79,14 @@ async def test_half_the_time_is_approved_with_the_digest_that_was_shown(tmp_path
         assert (decided.state, decided.verdicts[0].ttl) == (RequestState.APPROVED, request.ask.ttl / 2)
         assert decided.verdicts[0].comment == "fine"
         page = texts((await rita.get(path)).text)
-        assert "Approved. The window opens with the next login." in page
+        assert "Approved for 30 min. If no session waits for it, the window opens with the next login." in page
+        assert "30 min, shortened by a reviewer (asked: 1 h)" in page
+        assert "by api" not in page
+        visits.store.all_requests[request.id] = replace(decided, state=RequestState.USED, window="w_1")
+        used = texts((await rita.get(path)).text)
+        assert "approved and its window was opened" in used
+        assert "It has opened this window" in used
+        assert "next login" not in used
         assert "reviewer" in page
 
 

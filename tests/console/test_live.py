@@ -231,7 +231,7 @@ async def test_events_are_ready_to_be_shown_as_text(tmp_path: Path) -> None:
         assert "[U+202E][U+0007]" in made["words"], "what is not visible is"
         assert "\u202e" not in made["words"]
         assert (end["ids"], end["ended"]) == (["w_1", "s_1"], True)
-        assert "backend gone after 120 ms (by look)" in end["words"]
+        assert "backend gone after 120 ms, proven by a look at its server" in end["words"]
 
 
 async def test_the_sessions_of_now_come_with_the_events_where_a_page_has_them(tmp_path: Path) -> None:

@@ -192,6 +192,17 @@ async def test_what_an_agent_sent_is_shown_as_text_with_its_invisible_characters
         assert "1 failed" in story
 
 
+async def test_after_an_early_end_the_page_says_from_when_the_next_window_counts(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        told(visits, tmp_path, executions=30)
+        window = a_window("early", PEOPLE["requester"].key, NOW, display="early")
+        explained = "counted from the planned end"
+        for reason, says in (("ttl", False), ("revoked", True)):
+            visits.store.all_windows["w_early"] = replace(window, ended_at=NOW, end_reason=reason)
+            page = texts((await (await visits.of("auditor")).get("/windows/w_early")).text)
+            assert (explained in page) is says, reason
+
+
 async def test_a_replay_has_the_pauses_of_the_session(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         told(visits, tmp_path, executions=30, extra=evil_records())

@@ -53,7 +53,8 @@ def proof_words(session: Item) -> str:
     if not isinstance(proof, Mapping):
         return ""
     took = f" after {proof['took_ms']} ms" if "took_ms" in proof else ""
-    return f"; backend gone{took} (by {proof.get('by')})" if proof.get("gone") else "; BACKEND NOT SEEN TO BE GONE"
+    by = "a restart of its server" if proof.get("by") == "restart" else "a look at its server"
+    return f"; backend gone{took}, proven by {by}" if proof.get("gone") else "; BACKEND NOT SEEN TO BE GONE"
 
 
 def who_words(item: object) -> str:

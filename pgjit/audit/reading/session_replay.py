@@ -1,7 +1,7 @@
 """A session as it happened: each step with the time since the step before it.
 
-Decides the order of steps (as they were recorded) and the pauses between them, which a replay may shorten. Pure but
-for its query.
+Decides the order of steps (as they were recorded, but a kill by the time of its order) and the pauses between them,
+which a replay may shorten. Pure but for its query.
 """
 
 from __future__ import annotations
@@ -40,14 +40,27 @@ def replayed_session(reader: Reader, session: str) -> tuple[Document, list[Step]
         {"prefix": f"{session}/", "name": session},
         most=_MOST,
     )
-    return found, list(replay([_record(each) for each in as_documents(lines)]))
+    return found, list(replay(_kills_first([_record(each) for each in as_documents(lines)])))
+
+
+def _kills_first(records: list[Document]) -> list[Document]:
+    """Each kill stands before what came after its order: it is recorded when the session has already ended."""
+    ordered = [each for each in records if each["type"] != "session.killed"]
+    for kill in (each for each in records if each["type"] == "session.killed"):
+        later = (at for at, each in enumerate(ordered) if _moment(each) > _moment(kill))
+        ordered.insert(next(later, len(ordered)), kill)
+    return ordered
+
+
+def _moment(record: Document) -> datetime:
+    return datetime.fromisoformat(str(record["time"]))
 
 
 def replay(records: list[Document]) -> Iterator[Step]:
     """The records as steps. A clock that went back is no pause."""
     last: datetime | None = None
     for record in records:
-        at = datetime.fromisoformat(str(record["time"]))
+        at = _moment(record)
         yield Step(record, 0.0 if last is None else max(0.0, (at - last).total_seconds()))
         last = at
 

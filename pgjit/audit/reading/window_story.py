@@ -49,7 +49,10 @@ def window_story(reader: Reader, name: str, *, catalog: bool = False, most: int 
     asked = window.get("request")
     request = None if asked is None else one(reader, "SELECT * FROM requests WHERE request = $name", str(asked))
     events = reader.query(
-        'SELECT record FROM pieces.all_events WHERE "window" = $name OR request = $request ORDER BY time, seq',
+        # A kill is recorded by its session alone, and when it is carried out: its `time` is that of the order.
+        'SELECT record FROM pieces.all_events WHERE "window" = $name OR request = $request '
+        "OR type = 'session.killed' AND session IN (SELECT session FROM sessions WHERE \"window\" = $name) "
+        "ORDER BY time, seq",
         {"name": name, "request": asked},
     )
     chosen = '"window" = $name' + ("" if catalog else " AND about IS DISTINCT FROM 'catalog'")

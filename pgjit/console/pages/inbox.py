@@ -18,6 +18,7 @@ from pgjit.console.form import PageForm
 from pgjit.console.known import KnownPart, known
 from pgjit.console.page import ConsolePage, TheForm, ThePage
 from pgjit.console.refusals import ConsoleApiProblem, FieldFault
+from pgjit.console.shown import length_text
 
 __all__ = ["router"]
 
@@ -45,7 +46,7 @@ async def inbox(
         "inbox.html",
         found=found,
         chosen=chosen,
-        states=[(each, each) for each in STATES],
+        states=[(each, "approved, and opened" if each == "used" else each) for each in STATES],
         unsigned=unsigned,
         query=query,
         cursor=cursor,
@@ -120,13 +121,20 @@ async def _decided(page: ConsolePage, request_id: str, what: str, body: Mapping[
     return page.to(f"/requests/{request_id}", _notice(decided))
 
 
+def granted_seconds(request: Mapping[str, Any]) -> int:
+    """What the window may last: the time asked for, or the least that an approval allows."""
+    caps = [int(each["ttl_seconds"]) for each in request["verdicts"] if each["ttl_seconds"] is not None]
+    return min([int(request["ttl_seconds"]), *caps])
+
+
 def _notice(request: dict[str, Any]) -> str:
     approvals = sum(each["verdict"] == "approved" for each in request["verdicts"])
     match request["state"]:
         case "pending":
             return f"Your verdict counts. {approvals} of {request['needs']} approvals are given."
         case "approved":
-            return "Approved. The window opens with the next login."
+            length = length_text(granted_seconds(request))
+            return f"Approved for {length}. If no session waits for it, the window opens with the next login."
         case state:
             return f"The request is {state}."
 
@@ -152,6 +160,7 @@ async def _shown(
         status=200 if fault is None else fault.status,
         context=context,
         request=context["request"],
+        granted=granted_seconds(context["request"]),
         activity=ran,
         by_window={} if ran is None or ran.value is None else {each["window"]: each for each in ran.value["windows"]},
         own=own,

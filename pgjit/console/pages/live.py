@@ -54,7 +54,7 @@ async def live(page: ThePage, sessions: Text = None, windows: Text = None) -> Re
 async def kill(page: ThePage, form: TheForm, session_id: str) -> Response:
     """End one session now; its window stays open."""
     await page.api.post(f"/sessions/{session_id}/kill", {"reason": form.text("reason", most=1000)})
-    return page.to("/live", "The session ends now. Its window stays open.")
+    return page.to("/live", "The session ends now. Its window stays open: revoke it to end that too.")
 
 
 @router.post("/locks")

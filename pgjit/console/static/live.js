@@ -32,6 +32,12 @@ function length(seconds) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+// As the pages have it of a moment that is not counted down: the largest unit alone.
+function largest(seconds) {
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"]].find(([each]) => Math.round(seconds) >= each) || [1, "s"];
+  return `${Math.floor(Math.round(seconds) / size)} ${unit}`;
+}
+
 function setText(element, text) {
   if (element && element.textContent !== text) element.textContent = text;
 }
@@ -47,6 +53,12 @@ function tick() {
       overdue.add(each.dataset.until);
       refreshSoon();
     }
+  }
+  for (const each of document.querySelectorAll("time > .ago")) {
+    const time = each.parentElement;
+    if (time.closest("[data-until], [data-since]")) continue;
+    const seconds = (now - Date.parse(time.dateTime)) / 1000;
+    setText(each, seconds >= 0 ? `${largest(seconds)} ago` : `in ${largest(-seconds)}`);
   }
   for (const each of document.querySelectorAll("[data-since]")) {
     const seconds = (now - Date.parse(each.dataset.since)) / 1000;

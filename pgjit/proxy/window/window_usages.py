@@ -32,8 +32,9 @@ class WindowUsages:
     def of(self, window_id: str) -> Usage:
         return self._usages.setdefault(window_id, Usage())
 
-    def forget(self, window_id: str) -> None:
-        """The window is over."""
+    async def forget(self, window_id: str) -> None:
+        """The window is over: what its sessions used last is saved, for whoever looks at it later."""
+        await self.save()
         self._usages.pop(window_id, None)
         self._saved.pop(window_id, None)
 

@@ -321,7 +321,7 @@ class Windows:
         await self.leases.forget(window_id)
         await self._record_end(end, sessions)
         self._ends.pop(window_id, None)
-        self._usages.forget(window_id)
+        await self._usages.forget(window_id)
 
     async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""

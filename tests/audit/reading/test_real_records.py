@@ -8,7 +8,9 @@ import pytest
 
 from pgjit.audit.reading.reader import Reader, opened_reader
 from pgjit.audit.reading.segment_cache import SegmentCache
+from pgjit.audit.reading.session_replay import replayed_session
 from pgjit.audit.reading.values import as_documents
+from pgjit.audit.reading.window_story import window_story
 from pgjit.audit.record import render
 from tests.audit.audit_events import EVENTS
 from tests.audit.review_events import REVIEW_EVENTS
@@ -58,3 +60,12 @@ def test_a_session_a_window_and_a_request_are_put_together(real: Reader) -> None
     assert (request["state"], request["window"], request["verdicts"]) == ("used", "w_1", ["approved by Carol"])
     logins = real.query("SELECT outcome, reference FROM logins ORDER BY 1").rows
     assert logins == [("accepted", None), ("refused", "token-refused")]
+
+
+def test_a_kill_is_in_the_story_of_its_window_and_before_the_end_of_its_session(real: Reader) -> None:
+    [kill] = [each for each in window_story(real, "w_1").events if each["type"] == "session.killed"]
+    assert (kill["reason"], kill["session"]) == ("it hangs", "s_1")
+    _, steps = replayed_session(real, "s_1")
+    kinds = [step.record["type"] for step in steps]
+    assert kinds.index("session.killed") < kinds.index("session.ended")
+    assert all(step.pause >= 0 for step in steps)

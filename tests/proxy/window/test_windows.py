@@ -22,6 +22,7 @@ from pgjit.errors import JournalUnavailable, ServerUnavailable
 from pgjit.grants.outbox import OutboxEntry, RecordKind
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
+from pgjit.grants.usage import Usage
 from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
@@ -191,6 +192,21 @@ async def test_an_end_that_could_not_be_recorded_is_recorded_after_a_restart(hou
     async with house.process():
         await house.ended()
     assert house.types == {"window.opened": 1, "window.ended": 1}
+
+
+async def test_what_was_used_in_the_last_moments_of_a_window_is_in_the_store(house: House) -> None:
+    used = Usage(rows=6, bytes=54, statements=12)
+    async with house.process() as windows:
+        window, _ = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        count = windows.usage(window)
+        count.rows, count.bytes, count.statements = used.rows, used.bytes, used.statements
+        house.now += HOUR
+        await house.ended()
+
+        async def saved() -> bool:
+            return await house.store.usage(window.id) == used
+
+        await until_it_holds(saved)
 
 
 async def test_a_login_that_is_admitted_at_the_last_moment_makes_no_second_end(house: House) -> None:
