@@ -1,6 +1,7 @@
 // Shows how far a verification is, and its result when it is over. Every quarter of it is said to screen readers.
 
 const EVERY = 2000; // milliseconds
+const FIRST = 700; // a small journal is verified by then
 const QUARTER = 25; // per cent
 
 const line = document.querySelector("[data-verification=running]");
@@ -38,5 +39,5 @@ if (line !== null) {
     }
     setTimeout(look, EVERY);
   };
-  setTimeout(look, EVERY);
+  setTimeout(look, FIRST);
 }

@@ -38,3 +38,14 @@ async def test_each_page_is_there_without_javascript(town: Town, visit: Visit, s
     visitor = await arrive(town, visit, stop, Look(javascript=False))
     assert await visitor.page.locator("main h1").count() == 1
     assert await visitor.page.locator("main").inner_text() != ""
+
+
+@pytest.mark.parametrize("path", ["/policies", "/reports", "/requests?state=all"])
+async def test_a_phone_shows_all_of_a_table(town: Town, visit: Visit, path: str) -> None:
+    visitor = await visit(town.odile, Look(width=min(WIDTHS.values())))
+    await visitor.open(path)
+    await visitor.page.locator("main details").evaluate_all("all => all.forEach(each => { each.open = true; })")
+    tables = visitor.page.locator("main .scroll")
+    assert await tables.count() > 0
+    cut = "all => all.filter(each => each.scrollWidth > each.clientWidth).map(each => each.ariaLabel)"
+    assert await tables.evaluate_all(cut) == []
