@@ -201,6 +201,7 @@ async def test_after_an_early_end_the_page_says_from_when_the_next_window_counts
             visits.store.all_windows["w_early"] = replace(window, ended_at=NOW, end_reason=reason)
             page = texts((await (await visits.of("auditor")).get("/windows/w_early")).text)
             assert (explained in page) is says, reason
+            assert "Limits do not count SHOW pgjit.…" in page
 
 
 async def test_a_replay_has_the_pauses_of_the_session(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 from playwright.async_api import Locator, expect
@@ -10,6 +12,7 @@ from pgjit.demo.world import SCHEMA_CHECKS
 from tests.console.browser.conftest import Visit
 from tests.console.browser.town import Connection, Town
 from tests.console.browser.visitor import Look, Visitor
+from tests.run.waiting import until_it_holds
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -43,11 +46,16 @@ async def test_a_session_is_killed(town: Town, visit: Visit, javascript: bool) -
     await expect(live).to_contain_text(statement)
     await send(live, "Kill", "too much load")
     await expect(row(dora, "windows", name)).to_be_visible()  # its window stays open
-    if not javascript:
-        await dora.open("/live")
-    await expect(live).to_have_count(0)
     with pytest.raises(psycopg.Error, match="too much load"):
         raise await town.outcome(session)
+    if not javascript:  # the client hears of it a moment before the session is off the list
+
+        async def gone() -> bool:
+            await dora.open("/live")
+            return await live.count() == 0
+
+        await until_it_holds(gone)
+    await expect(live).to_have_count(0)
 
 
 async def test_a_window_is_revoked_and_its_end_is_proven_on_the_open_page(town: Town, visit: Visit) -> None:
@@ -69,6 +77,17 @@ async def test_a_window_is_revoked_and_its_end_is_proven_on_the_open_page(town: 
 
 def row_with(visitor: Visitor, text: str) -> Locator:
     return visitor.page.locator("main tr").filter(has_text=text).first
+
+
+async def test_how_long_ago_something_was_counts_on_while_the_page_is_open(town: Town, visit: Visit) -> None:
+    agent = town.new_agent("patient-agent", SCHEMA_CHECKS)
+    session = await town.connect(agent, "jit-schema-checks")
+    town.running.push_async_callback(session.close)
+    dora = await visit(town.dora)
+    await dora.open("/live")
+    ago = row(dora, "windows", "patient-agent").locator("time > .ago").first
+    await ago.evaluate("each => { each.textContent = 'as it was loaded'; }")
+    await expect(ago).to_have_text(re.compile(r"\d+ (s|min) ago"))
 
 
 async def test_an_identity_is_locked_and_the_lock_is_lifted(town: Town, visit: Visit) -> None:
