@@ -31,7 +31,8 @@ Open this link, and sign in as Ana:
 
 An agent is asking for access. Approve it under Requests, watch its query under Live,
 and stop it, or let its limits stop it. Audit has all that ran.
-The browser warns twice, at pgjit and at the sign-in page: the demo has made its own certificates.
+The browser warns once, of the certificate that the demo has made for pgjit. The sign-in page is the demo's
+own, on this machine, and has no TLS.
 
 The same in terminals. As an agent:
 

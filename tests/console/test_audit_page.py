@@ -131,6 +131,14 @@ async def test_an_execution_without_an_end_or_over_a_limit_says_so(tmp_path: Pat
         assert '<span class="badge bad"><span aria-hidden="true">✕</span> limited</span>' in page.text
 
 
+async def test_a_rule_that_refused_two_columns_is_named_once(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        ana = await visits.of("auditor")
+        item = {**REFUSED, "rules": ["denied", "denied", "write-scope"]}
+        visits.audit.answers["executions"] = {"items": [item], "more": False}
+        assert '<span class="hint">denied, write-scope</span>' in (await ana.get("/audit")).text
+
+
 async def test_a_page_of_long_statements_is_bounded(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         ana = await visits.of("auditor")

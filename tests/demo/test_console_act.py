@@ -48,7 +48,9 @@ async def test_ana_approves_watches_and_stops_the_agent(tmp_path: Path, database
     async with World(folder=tmp_path, database=database, config=CONFIG, cooldown=PAUSES, console=True) as world:
         ana = review_act.add_person(world)
         by_hand.write_files(world, ana)
-        assert world.console_url in by_hand.invitation(world, timedelta(seconds=1))
+        invitation = by_hand.invitation(world, timedelta(seconds=1))
+        assert world.console_url in invitation
+        assert ("has no TLS" in invitation) == world.emulator.url.startswith("http://")
         async with (
             acting(ConsoleAct(Stage(world, Console(file=io.StringIO())))) as act,
             ConsoleClient(world) as browser,
