@@ -110,7 +110,7 @@ def _counted(totals: Item) -> str:
         f"{totals.get('rows', 0)} rows",
         f"{totals.get('bytes', 0)} bytes",
     ]
-    parts += [f"{totals[name]} {name}" for name in ("refused", "failed") if totals.get(name)]
+    parts += [f"{totals[name]} {name}" for name in ("refused", "failed", "stopped") if totals.get(name)]
     written = totals.get("written")
     return plain(", ".join(parts) + (f"; wrote {', '.join(written)}" if written else "; wrote nothing"))
 

@@ -39,8 +39,7 @@ _USED: Final = (
 PARTS: Final[dict[str, ReportPart]] = {
     "activity": ReportPart(
         "Executions",
-        "For each day: how many were allowed, refused by a rule, failed on the server, or were stopped on the way: "
-        "by a limit of the policy, or because their session ended.",
+        "For each day: allowed, refused by a rule, failed on the server, stopped by a limit or the session's end.",
         f"""SELECT time::DATE AS day, count(*) FILTER (decision = 'allow' AND {_RAN}) AS allowed,
               count(*) FILTER (decision = 'deny') AS refused, count(*) FILTER (ended = 'failed') AS failed,
               count(*) FILTER ({_STOPPED}) AS stopped, coalesce(sum(rows), 0)::BIGINT AS rows

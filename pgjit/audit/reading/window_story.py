@@ -63,6 +63,7 @@ def window_story(reader: Reader, name: str, *, catalog: bool = False, most: int 
         reader,
         "SELECT count(*) AS executions, count(*) FILTER (decision = 'deny') AS refused, "
         "count(*) FILTER (about = 'catalog') AS catalog, count(*) FILTER (ended = 'failed') AS failed, "
+        "count(*) FILTER (ended IN ('limited', 'cut')) AS stopped, "
         "coalesce(sum(rows), 0)::BIGINT AS rows, coalesce(sum(bytes), 0)::BIGINT AS bytes, "
         # What was refused or has failed wrote nothing.
         "coalesce(list_sort(list_distinct(flatten(list(writes) FILTER (CASE WHEN ended IS NULL "
