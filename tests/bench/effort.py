@@ -26,6 +26,8 @@ class Effort:
     """the size of a large row"""
     sessions: tuple[int, ...] = (1_000, 5_000)
     """how many idle sessions there are at once"""
+    pages: int = 100
+    """how many pages of the console are open at once"""
     logins: int = 50
     """how many, one after the other"""
     scale: int = 10
@@ -58,10 +60,10 @@ class Effort:
 FULL = Effort(3, 4)
 QUICK = Effort(1, 2, rows=100_000, row_bytes=16 * 2**20, sessions=(200,), logins=20, hostile=4)
 TINY = Effort(
-    1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), logins=2, scale=1, hostile=60,
+    1, 1, transactions=8, rows=100, row_bytes=2**16, sessions=(3,), pages=5, logins=2, scale=1, hostile=60,
     only=(
         "prepared-1", "connect-4", "latency", "login", "copy-out", "rows-binary", "decision-*", "unique-8-w2",
-        "idle-*", "stall*",
+        "*-pages", "idle-*", "stall*",
     ),
 )  # fmt: skip
 """Enough to see that everything runs."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tests.bench.bed import Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure
-from tests.bench.measures import decisions, idle, latency, logins, results, stalls, throughput, workers
+from tests.bench.measures import decisions, idle, latency, logins, pages, results, stalls, throughput, workers
 
 __all__ = ["MEASURES", "Measure", "cases_of"]
 
@@ -30,6 +30,7 @@ MEASURES: dict[str, Measure] = {
     "results": Measure(lambda _: results.CASES, results.measure),
     "decisions": Measure(lambda _: decisions.CASES, lambda _, effort: decisions.measure(effort)),
     "workers": Measure(workers.cases, workers.measure),
+    "pages": Measure(lambda _: pages.CASES, pages.measure),
     "idle": Measure(idle.cases, idle.measure),
     "stalls": Measure(lambda _: stalls.CASES, stalls.measure),
 }

@@ -22,6 +22,8 @@ from typing import IO
 import yaml
 
 from pgjit.demo.certificates import Certificates
+from tests.bench.pages import PEOPLE_AUDIENCE, api_section, principals
+from tests.bench.ports import free_port
 from tests.bench.postgres import DATABASE, ROLE
 from tests.bench.watched import reset_stall
 from tests.run.processes import finish, own
@@ -54,6 +56,8 @@ class Served:
     group: int
     token: str
     folder: Path
+    console: str = ""
+    """its address, where it has one"""
 
     @property
     def stall(self) -> Path:
@@ -72,16 +76,18 @@ def run_served(
     warm: int = 0,
     workers: int = 1,
     store: str | None = None,
+    console: bool = False,
 ) -> Iterator[Served]:
-    """In front of the server at that host. `warm`: connections that it makes ahead.
+    """In front of the server at that host. `warm`: connections that it makes ahead. `console`: it has one.
 
     `store`: a database of that server, which belongs to the bench's role. Several `workers` need one.
     """
     home = folder / f"pgjit-{port}"
+    address = f"https://localhost:{free_port()}" if console else ""
     (home / "policies").mkdir(parents=True)
     (home / "password").write_text(password)
     (home / "password").chmod(0o600)
-    (home / "emulator.yaml").write_text(yaml.safe_dump(_emulator()))
+    (home / "emulator.yaml").write_text(yaml.safe_dump(_emulator(address)))
     for name, statements in _POLICIES.items():
         (home / "policies" / f"{name}.yaml").write_text(yaml.safe_dump(_policy(name, statements)))
     with _run(home, "emulator", "--config", str(home / "emulator.yaml"), "--port", "0") as (emulated, _):
@@ -100,6 +106,8 @@ def run_served(
             "admin": {"port": 0},
             "limits": _LIMITS,
         }
+        if console:
+            config["api"] = api_section(address, home)
         if workers > 1:
             config |= {"node": "bench", "workers": workers}
         if store is not None:
@@ -111,7 +119,7 @@ def run_served(
         with _run(home, "serve", "--config", str(home / "pgjit.yaml"), "--json") as (places, process):
             listen, admin = (int(str(places[name]).rsplit(":", 1)[1]) for name in ("listen", "admin"))
             _await_ready(admin)
-            served = Served(listen, process.pid, _fetch_token(authority), home)
+            served = Served(listen, process.pid, _fetch_token(authority), home, address)
             reset_stall(served.stall)  # the start, with its imports, is no stall: nobody was connected
             yield served
 
@@ -130,9 +138,12 @@ def _policy(name: str, statements: dict[str, object]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _emulator() -> dict[str, object]:
+def _emulator(console: str) -> dict[str, object]:
     app = {"name": "bench", "client_id": _CLIENT, "secret": "s3cret-for-the-bench", "groups": list(_GROUPS.values())}
-    return {"tenant": _TENANT, "audience": _AUDIENCE, "apps": [app]}
+    settings: dict[str, object] = {"tenant": _TENANT, "audience": _AUDIENCE, "apps": [app]}
+    if console:
+        settings |= {"api": {"others": [PEOPLE_AUDIENCE]}, "principals": principals(console)}
+    return settings
 
 
 @contextmanager

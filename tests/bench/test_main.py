@@ -44,4 +44,7 @@ def test_a_tiny_run_has_a_figure_of_every_kind() -> None:
     assert set(found["idle-3-w2", "memory"]) == {"pgjit"}
     for case in ("unique-8-w1", "unique-8-w2"):  # one worker and two
         assert set(found[case, "transactions"]) == set(found[case, "CPU"]) == ways - {"direct"}
+    for case in ("prepared-8-p0", "prepared-8-pages", "connect-4-p0", "connect-4-pages"):
+        assert set(found[case, "transactions"]) == set(found[case, "CPU"]) == ways - {"direct"}
+    assert set(found["prepared-8-pages", "states sent"]) == {"pgjit"}
     assert {target["met"] for target in run["targets"]} <= {True, False, None}

@@ -13,7 +13,8 @@ from tests.bench.measuring import cases_of
 NAMED = """
 prepared-1 prepared-8 prepared-32 extended-1 extended-8 extended-32 unique-1 unique-8 unique-32 repeated-8 tpcb-8
 connect-4 latency login login-warm rows-text rows-binary copy-out row-64MiB idle-1000 idle-5000 decision-hit
-decision-small decision-medium prepared-8-w2 unique-8-w2 idle-1000-w2 stall stall-hostile
+decision-small decision-medium prepared-8-w2 unique-8-w2 prepared-8-pages connect-4-pages idle-1000-w2
+stall stall-hostile
 """.split()
 
 
@@ -27,7 +28,7 @@ def test_each_case_is_of_one_measure_alone() -> None:
 
 def test_patterns_choose_cases() -> None:
     some = replace(FULL, only=("prepared-8*", "idle-5000"))
-    assert some.chosen(cases_of(some)) == ["prepared-8", "prepared-8-w2", "idle-5000"]
+    assert some.chosen(cases_of(some)) == ["prepared-8", "prepared-8-w2", "prepared-8-pages", "idle-5000"]
 
 
 def test_every_pattern_of_the_tiny_run_chooses_a_case() -> None:
