@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -29,9 +32,10 @@ _KEPT = 2000
 _MOST_READERS = 160
 _KEPT_READERS = 40  # places of those who read everything
 _MOST_OF_CALLER = 4
+_SHOWN = ("tid", "oid", "kind", "display")  # of an identity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FeedEvent:
     seq: int
     kind: str
@@ -42,6 +46,14 @@ class FeedEvent:
         """Whom it is about."""
         identity = self.record.get("identity")
         return IdentityKey(identity["tid"], identity["oid"]) if isinstance(identity, dict) else None
+
+    @cached_property
+    def data(self) -> str:
+        """The record as readers get it, as JSON. It is written once, however many readers there are."""
+        record = {name: value for name, value in self.record.items() if name not in ("v", "seq")}
+        if isinstance(identity := record.get("identity"), dict):
+            record["identity"] = {name: identity.get(name) for name in _SHOWN if name in identity}
+        return json.dumps(record)
 
 
 class EventFeed:
@@ -127,7 +139,9 @@ class EventFeed:
         """The events after `position`; None if some are not kept any more."""
         if position < self._before:
             return None
-        return [event for event in self._events if event.seq > position]
+        found = list(itertools.takewhile(lambda event: event.seq > position, reversed(self._events)))
+        found.reverse()
+        return found
 
     async def wait(self, position: int, seconds: float) -> None:
         """Until there is an event after `position`, something changed, the feed is closed, or the time is over."""

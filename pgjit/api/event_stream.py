@@ -21,7 +21,6 @@ __all__ = ["EventStream"]
 _SECONDS = 15.0  # between two comments; the rights are checked again then
 _CHANGE_SECONDS = 5.0  # between two events `changed`
 _RETRY_MS = 3000
-_SHOWN = ("tid", "oid", "kind", "display")  # of an identity
 
 
 class EventStream:
@@ -114,7 +113,4 @@ class EventStream:
         return CallerRole.REVIEWER in caller.roles and review is not None and reviewer.is_named_by(review)
 
     def _written(self, event: FeedEvent) -> str:
-        record = {name: value for name, value in event.record.items() if name not in ("v", "seq")}
-        if isinstance(identity := record.get("identity"), dict):
-            record["identity"] = {name: identity.get(name) for name in _SHOWN if name in identity}
-        return f"id: {self._feed.id_of(event)}\nevent: {event.kind}\ndata: {json.dumps(record)}\n\n"
+        return f"id: {self._feed.id_of(event)}\nevent: {event.kind}\ndata: {event.data}\n\n"

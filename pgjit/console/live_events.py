@@ -1,8 +1,8 @@
 """The API's events as pages get them: each with words that are ready to be shown.
 
 Decides what a page is sent of an event: its type, the ids by which a page knows whether it is concerned, and words in
-which nothing is invisible. Browsers show them as text. A state of the sessions is worked on once, however many pages
-follow it.
+which nothing is invisible. Browsers show them as text. An event or a state of the sessions is worked on once, however
+many pages follow it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ async def for_pages(stream: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
             yield (_state(event) if event.startswith(_STATE) else event_for_page(event)) + b"\n\n"
 
 
+@functools.lru_cache(maxsize=64)
 def event_for_page(event: bytes) -> bytes:
     """An event of a record, without its name: the data has its type, and pages have one listener for all.
 

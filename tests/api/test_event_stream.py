@@ -94,6 +94,16 @@ async def test_events_of_sessions_are_for_those_who_may_list_them(name: str, cou
     assert kinds(await read(text, count + 1)) == everything[2 - count :]
 
 
+async def test_an_event_is_written_once_however_many_readers_there_are() -> None:
+    feed = EventFeed("n1")
+    feed.take(1, [line(1, "request.made"), line(2, "window.opened")])
+    events = [await read(stream(feed, name).text("n1:0"), 2) for name in ("admin", "auditor")]
+    assert events[0] == events[1]
+    first, second = feed.after(0) or [], feed.after(0) or []
+    assert [each.seq for each in first] == [1, 2]
+    assert all(one.data is other.data for one, other in zip(first, second, strict=True))
+
+
 async def test_a_reader_goes_on_after_the_last_event_that_it_has_read() -> None:
     feed = EventFeed("n1")
     feed.take(1, [line(1, "request.made"), line(2, "request.ended")])

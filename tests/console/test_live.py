@@ -338,6 +338,18 @@ async def test_a_hundred_open_pages_share_the_work(tmp_path: Path) -> None:
         assert _state.cache_info().misses - worked <= seconds_of_looks < 100, "once for each look, not for each page"
 
 
+async def test_an_event_is_worked_on_once_however_many_pages_follow_it() -> None:
+    event = b"id: n1:9\nevent: request.made\ndata: " + record("request.made", request="r_once") + b"\n\n"
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield bytes(bytearray(event))  # each page has its own bytes
+
+    worked = event_for_page.cache_info().misses
+    shown = {each for _ in range(10) async for each in for_pages(stream())}
+    assert len(shown) == 1
+    assert event_for_page.cache_info().misses - worked == 1
+
+
 def test_what_is_no_record_stays_as_it_is() -> None:
     for event in (b"retry: 3000", b": still here", b"event: gap\ndata: {}", b'event: end\ndata: {"reference":"x"}'):
         assert event_for_page(event) == event
