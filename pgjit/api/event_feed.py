@@ -64,6 +64,7 @@ class EventFeed:
         self._before = seq  # every event after this one is kept
         self._seq = seq
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
         self._readers: Counter[HolderKey] = Counter()
         self.changes = 0
         """How often the store was changed, by any node; only counted where several share it."""
@@ -97,6 +98,7 @@ class EventFeed:
         """End all streams."""
         self.closed = True
         self._news.set()
+        self._ended.set()
 
     # --- readers ---------------------------------------------------------------------------------------
 
@@ -142,6 +144,12 @@ class EventFeed:
         found = list(itertools.takewhile(lambda event: event.seq > position, reversed(self._events)))
         found.reverse()
         return found
+
+    async def pause(self, seconds: float) -> None:
+        """Until the feed is closed, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
 
     async def wait(self, position: int, seconds: float) -> None:
         """Until there is an event after `position`, something changed, the feed is closed, or the time is over."""

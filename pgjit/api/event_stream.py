@@ -21,6 +21,8 @@ __all__ = ["EventStream"]
 _SECONDS = 15.0  # between two comments; the rights are checked again then
 _CHANGE_SECONDS = 5.0  # between two events `changed`
 _RETRY_MS = 3000
+_PAUSE_SECONDS = 0.5
+"""After events: those that happen meanwhile are sent together. So a reader costs the same however many there are."""
 
 
 class EventStream:
@@ -48,7 +50,9 @@ class EventStream:
         self._seconds = seconds
 
     async def text(self, last_id: str | None) -> AsyncIterator[str]:
-        """INVARIANT: no event is sent later than one interval after the rights to it were last checked."""
+        """Whole events, some of them together.
+
+        INVARIANT: no event is sent later than one interval after the rights to it were last checked."""
         feed = self._feed
         yield f"retry: {_RETRY_MS}\n\n"
         position = feed.position(last_id)
@@ -59,13 +63,13 @@ class EventStream:
                 position = feed.latest
                 yield "event: gap\ndata: {}\n\n"
                 continue
-            for event in events:
-                position = event.seq
-                if self._sees(event):
-                    yield self._written(event)
-            for text in (self._changed_sessions(), self._changed_store()):
-                if text:
-                    yield text
+            seen = [self._written(event) for event in events if self._sees(event)]
+            if events:
+                position = events[-1].seq
+            if text := "".join([*seen, self._changed_sessions(), self._changed_store()]):
+                yield text
+            if seen:
+                await feed.pause(_PAUSE_SECONDS)
             await feed.wait(position, max(0.0, self._next_look(check_at) - time.monotonic()))
             if time.monotonic() < check_at:
                 continue

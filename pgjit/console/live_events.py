@@ -21,13 +21,15 @@ _LONGEST: Final = 500  # characters of a statement
 _STATE: Final = b"event: live\n"
 
 
-async def for_pages(stream: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
-    """Whole events, each with its empty line."""
+async def for_pages(stream: AsyncIterable[bytes]) -> AsyncGenerator[list[bytes]]:
+    """Whole events, each with its empty line; in a list those that came together."""
     rest = b""
     async for chunk in stream:
         *whole, rest = (rest + chunk).split(b"\n\n")
-        for event in whole:
-            yield (_state(event) if event.startswith(_STATE) else event_for_page(event)) + b"\n\n"
+        if whole:
+            yield [
+                (_state(event) if event.startswith(_STATE) else event_for_page(event)) + b"\n\n" for event in whole
+            ]
 
 
 @functools.lru_cache(maxsize=64)

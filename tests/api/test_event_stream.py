@@ -58,7 +58,10 @@ async def read(text: AsyncIterator[str], count: int) -> list[str]:
     """The first of a stream, after its `retry`."""
     async with asyncio.timeout(60):
         assert (await anext(text)).startswith("retry: ")
-        return [await anext(text) for _ in range(count)]
+        events: list[str] = []
+        while len(events) < count:
+            events += [f"{each}\n\n" for each in (await anext(text)).split("\n\n") if each]
+        return events
 
 
 def kinds(events: list[str]) -> list[str]:
@@ -102,6 +105,20 @@ async def test_an_event_is_written_once_however_many_readers_there_are() -> None
     first, second = feed.after(0) or [], feed.after(0) or []
     assert [each.seq for each in first] == [1, 2]
     assert all(one.data is other.data for one, other in zip(first, second, strict=True))
+
+
+async def test_what_happens_just_after_an_event_is_sent_together() -> None:
+    feed = EventFeed("n1")
+    text = stream(feed, "admin").text("n1:0")
+    feed.take(1, [line(1, "request.made")])
+    assert kinds(await read(text, 1)) == ["request.made"], "the first one at once"
+    following = asyncio.ensure_future(anext(text))
+    await asyncio.sleep(0)
+    feed.take(2, [line(2, "window.opened")])
+    await asyncio.sleep(0)
+    feed.take(3, [line(3, "window.ended")])
+    async with asyncio.timeout(60):
+        assert kinds([await following]) == ["window.opened", "window.ended"]
 
 
 async def test_a_reader_goes_on_after_the_last_event_that_it_has_read() -> None:

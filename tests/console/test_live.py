@@ -345,7 +345,7 @@ async def test_an_event_is_worked_on_once_however_many_pages_follow_it() -> None
         yield bytes(bytearray(event))  # each page has its own bytes
 
     worked = event_for_page.cache_info().misses
-    shown = {each for _ in range(10) async for each in for_pages(stream())}
+    shown = {each for _ in range(10) async for events in for_pages(stream()) for each in events}
     assert len(shown) == 1
     assert event_for_page.cache_info().misses - worked == 1
 
@@ -362,11 +362,11 @@ async def test_events_are_whole_however_they_arrive() -> None:
         for at in range(0, len(whole), size):
             yield whole[at : at + size]
 
-    expected = [each async for each in for_pages(pieces(len(whole)))]
+    expected = [each async for events in for_pages(pieces(len(whole))) for each in events]
     assert len(expected) == 3
     assert expected[1].startswith(b"id: n1:7\ndata: {")
     for size in (1, 2, 7, 100):
-        assert [each async for each in for_pages(pieces(size))] == expected
+        assert [each async for events in for_pages(pieces(size)) for each in events] == expected
 
 
 @pytest.mark.parametrize(

@@ -102,11 +102,12 @@ async def _followed(page: ConsolePage, stream: ApiStream) -> AsyncIterator[bytes
     """INVARIANT: nothing is sent for a sign-in that is over. Each comment of the API is a look at it."""
     try:
         async with aclosing(for_pages(stream)) as shown:
-            async for event in shown:
-                if event.startswith(b":") and not await page.still_signed_in():
+            async for events in shown:
+                looked_at = any(event.startswith(b":") for event in events)
+                if looked_at and not await page.still_signed_in():
                     yield b'event: end\ndata: {"reference": "sign-in-needed"}\n\n'
                     return
-                yield event
+                yield b"".join(events)
     finally:
         await stream.aclose()
 
