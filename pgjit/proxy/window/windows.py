@@ -320,8 +320,8 @@ class Windows:
             return  # the next process records the end
         await self.leases.forget(window_id)
         await self._record_end(end, sessions)
-        self._ends.pop(window_id, None)
         await self._usages.forget(window_id)
+        self._ends.pop(window_id, None)
 
     async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
