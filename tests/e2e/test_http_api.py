@@ -140,8 +140,14 @@ async def test_a_person_sees_what_runs_and_stops_it(database: DemoDatabase, tmp_
             await api.post(f"sessions/{session['id']}/kill", json={"reason": "runs away"})
             with pytest.raises(psycopg.Error):
                 await running
-            window = (await api.get(f"windows/{session['window']}")).json()
-        assert (window["state"], window["budget"]["rows"]["used"]) == ("open", 7)
+
+            async def saved() -> bool:
+                """What sessions that are over have used comes from the store, where it is saved every few seconds."""
+                window = (await api.get(f"windows/{session['window']}")).json()
+                assert window["state"] == "open"
+                return bool(window["budget"]["rows"]["used"] == 7)
+
+            await until_it_holds(saved)
 
 
 REVIEWERS = "b0000000-0000-4000-8000-0000000000ad"
