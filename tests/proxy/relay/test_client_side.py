@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -12,58 +11,26 @@ from hypothesis import strategies as st
 
 from pgjit.audit.event import Execution
 from pgjit.judging.judge import Judge
-from pgjit.proxy.relay import prepared_statements
-from pgjit.proxy.relay.client_side import ClientPlan
-from pgjit.sql.catalog import Catalog, Column, Relation, Type
-from pgwire.framing import Frame, FrameReader
+from pgwire.framing import Frame
 from pgwire.messages import extended, query
-from pgwire.messages.extended import Bind, DescribeTarget, Execute, Parse
+from pgwire.messages.extended import DescribeTarget
 from pgwire.reader import message
 from tests.fakes.both_ends import BothEnds
-from tests.fixtures.odd import SHOP
 from tests.fixtures.terms import policy_of
-
-OK = query.ready_for_query(b"I")
-IN_TRANSACTION = query.ready_for_query(b"T")
-SYNC, FLUSH = extended.sync(), message(b"H")
-
-
-def both_ends(catalog: Catalog | None = None) -> BothEnds:
-    """With the real judge."""
-    judge = Judge(policy_of(), limit=10_000, catalog=catalog)
-    return BothEnds({"client_encoding": "UTF8"}, judge=judge, looks_again=catalog is not None)
-
-
-def _frames(*raw: bytes) -> list[Frame]:
-    return FrameReader(lambda _: 1 << 20).feed(b"".join(raw))
-
-
-def q(text: str) -> bytes:
-    return query.encode_query(text.encode())
-
-
-def p(text: str, name: str = "", *types: int) -> bytes:
-    return extended.encode_parse(Parse(name.encode(), text.encode(), types))
-
-
-def b(name: str = "", portal: str = "", *values: bytes) -> bytes:
-    return extended.encode_bind(Bind(portal.encode(), name.encode(), (), values, ()))
-
-
-def e(portal: str = "", limit: int = 0) -> bytes:
-    return extended.encode_execute(Execute(portal.encode(), limit))
-
-
-def error(code: str, text: str = "no") -> bytes:
-    return query.error_response({"S": "ERROR", "V": "ERROR", "C": code, "M": text})
-
-
-def executions(plan: ClientPlan) -> list[tuple[str, str]]:
-    return [(event.decision, event.statement) for event in plan.events if isinstance(event, Execution)]
-
-
-def token_of(plan: ClientPlan) -> str:
-    return plan.data[plan.data.index(b"pgjit_deny_") :].split(b"\0")[0].decode()
+from tests.proxy.relay.transcript import (
+    FLUSH,
+    OK,
+    SYNC,
+    b,
+    both_ends,
+    e,
+    error,
+    executions,
+    frames_of,
+    p,
+    q,
+    token_of,
+)
 
 
 def test_an_allowed_query_goes_on_as_it_is_and_is_recorded() -> None:
@@ -141,7 +108,7 @@ def test_each_statement_of_a_message_has_its_outcome() -> None:
 def test_a_refused_parse_keeps_its_name_and_what_follows_is_not_sent() -> None:
     ends = both_ends()
     plan = ends.client(p("update t set a = 1", "s"), b("s"), e(), SYNC)
-    frames = _frames(plan.data)
+    frames = frames_of(plan.data)
     assert [chr(frame.kind) for frame in frames] == ["P", "S"]
     assert extended.decode_parse(frames[0].body).name == b"s"
     assert executions(plan) == [("deny", "update t set a = 1")]
@@ -182,51 +149,12 @@ def test_what_is_not_known_or_not_judged_is_refused(frames: list[bytes], code: s
     assert not any(raw in plan.data for raw in frames if raw != SYNC)
 
 
-def test_names_are_shared_by_sql_and_protocol() -> None:
-    ends = both_ends()
-    ends.client(q("prepare s as select 1"))
-    ends.server(query.command_complete("PREPARE"), OK)
-    assert executions(ends.client(b("s"), e(), SYNC)) == [("allow", "prepare s as select 1")]
-    ends.server(message(b"2"), query.command_complete("SELECT 1"), OK)
-    ends.client(q("deallocate s"))
-    ends.server(query.command_complete("DEALLOCATE"), OK)
-    assert ends.state.prepared_statements.statement(b"s") is None
-
-
-def test_a_name_that_was_taken_keeps_what_it_had() -> None:
-    ends = both_ends()
-    ends.client(p("select 1", "s"), SYNC)
-    ends.server(message(b"1"), OK)
-    ends.client(p("select 2", "s"), SYNC)
-    ends.server(error("42P05"), OK)
-    prepared = ends.state.prepared_statements.statement(b"s")
-    assert prepared is not None
-    assert prepared.text == "select 1"
-
-
-def test_a_query_drops_the_unnamed_statement() -> None:
-    ends = both_ends()
-    ends.client(p("select 1"), SYNC)
-    ends.server(message(b"1"), OK)
-    ends.client(q(""))
-    ends.server(message(b"I"), OK)
-    assert [d for d, _ in executions(ends.client(b(), e(), SYNC))] == ["deny"]
-
-
-def test_a_portal_that_is_suspended_goes_on_under_a_new_record() -> None:
-    ends = both_ends()
-    ends.client(p("select 1"), b(), e(limit=1), e(limit=1), SYNC)
-    ends.server(message(b"1"), message(b"2"), message(b"D", b"\0\0"), message(b"s"))
-    ends.server(query.command_complete("SELECT 0"), OK)
-    assert ends.results == [("suspended", 1, None), ("completed", 0, None)]
-
-
 def test_without_a_journal_nothing_that_runs_is_sent() -> None:
     ends = both_ends()
     plan = ends.client(q("select 'secret'"), p("select 'other'"), b(), e(), SYNC)
     data = ends.state.withdraw(plan)
     assert b"secret" not in data
-    kinds = [chr(frame.kind) for frame in _frames(data)]
+    kinds = [chr(frame.kind) for frame in frames_of(data)]
     assert kinds == ["Q", "P", "B", "P", "S"]
     tokens = [part.split(b"\0")[0].decode() for part in data.split(b"pgjit_deny_")[1:]]
     step = ends.server(error("42601", f"pgjit_deny_{tokens[0]}"), OK, message(b"1"), message(b"2"))
@@ -285,123 +213,15 @@ def test_no_refused_text_is_sent_and_all_that_runs_is_recorded(sent: list[bytes]
         plan = ends.client(raw)
         data = ends.state.withdraw(plan) if failing else plan.data
         assert b"bad" not in data
-        forwarded = sum(frame.kind in b"QE" and b"pgjit_deny" not in frame.raw for frame in _frames(data))
+        forwarded = sum(frame.kind in b"QE" and b"pgjit_deny" not in frame.raw for frame in frames_of(data))
         assert forwarded <= len(executions(plan)) + (raw == q(""))
-
-
-def test_what_is_executed_under_a_name_that_may_yet_stand_for_another_waits() -> None:
-    ends = both_ends()
-    ends.client(p("select 1", "u"), SYNC)
-    ends.server(message(b"1"), OK)
-    plan = ends.client(p("select 2", "u"), SYNC, b("u"), e(), SYNC)
-    assert plan.data == p("select 2", "u") + SYNC
-    assert [ends.state.waits] == [True]
-    ends.server(error("42P05", "it exists"), OK)
-    assert [ends.state.waits] == [False]
-    rest = ends.frames(plan.rest)
-    assert executions(rest) == [("allow", "select 1")]
-
-
-def test_a_pipeline_whose_names_are_made_in_their_own_segment_does_not_wait() -> None:
-    ends = both_ends()
-    plan = ends.client(*[frame for n in range(5) for frame in (p(f"select {n}"), b(), e(), SYNC)])
-    assert plan.rest == ()
-    assert len(executions(plan)) == 5
-
-
-def test_a_portal_of_another_segment_that_is_under_way_waits_as_well() -> None:
-    ends = both_ends()
-    plan = ends.client(p("select 1"), b("", "c"), SYNC, e("c"), SYNC)
-    assert executions(plan) == []
-    ends.server(message(b"1"), message(b"2"), IN_TRANSACTION)  # with which the portal would end
-    assert executions(ends.frames(plan.rest)) == [("allow", "select 1")]
-
-
-def test_there_is_an_end_to_the_names_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared_statements, "MOST", 3)
-    ends = both_ends()
-    ends.client(p("select 1", "a"), p("select 1", "b"), p("select 1", "c"), SYNC)
-    ends.server(message(b"1") * 3, OK)
-    for frames in ((p("select 1", "d"), SYNC), (q("prepare d as select 1"),), (b("a", "d"), SYNC)):
-        plan = ends.client(*frames)
-        assert b"pgjit_deny_" in plan.data
-        ends.server(error("42601", token_of(plan)), OK)
-    assert ends.client(p("select 1"), b(), SYNC).data == p("select 1") + b() + SYNC
-
-
-# --- names that the catalog does not have ---
-
-UNKNOWN = [
-    "SELECT * FROM latest",
-    "SELECT latest FROM orders",
-    "SELECT latest(1)",
-    "SELECT 1::latest",
-    "SELECT 1 === 1",
-]
-
-
-@pytest.mark.parametrize("text", UNKNOWN)
-@pytest.mark.parametrize("send", [q, p], ids=["simple", "extended"])
-def test_before_an_unknown_name_the_relay_stops_and_refuses_it_when_it_is_settled(
-    send: Callable[[str], bytes], text: str
-) -> None:
-    ends = both_ends(SHOP)
-    plan = ends.client(q("SELECT 1"), send(text), q("SELECT 2"))
-
-    assert plan.data == q("SELECT 1")
-    assert executions(plan) == [("allow", "SELECT 1")]
-    assert plan.unknown
-    assert [bytes(frame.raw) for frame in plan.rest] == [send(text), q("SELECT 2")]
-
-    again = ends.client(send(text), settled=True)
-    assert not again.unknown
-    assert executions(again) == [("deny", text)]
-    assert text.encode() not in again.data
-
-
-def test_a_name_that_is_known_by_then_runs() -> None:
-    ends = both_ends(SHOP)
-    assert ends.client(q("SELECT * FROM latest")).unknown
-
-    newer = {**SHOP.relations, "public": {**SHOP.relations["public"], "latest": Relation("r", (Column("id"),))}}
-    ends.judge = Judge(policy_of(), limit=10_000, catalog=replace(SHOP, relations=newer))
-    assert ends.client(q("SELECT * FROM latest"), settled=True).data == q("SELECT * FROM latest")
-
-
-def test_only_the_first_statement_is_settled() -> None:
-    ends = both_ends(SHOP)
-    plan = ends.client(q("SELECT * FROM latest"), q("SELECT * FROM later"), settled=True)
-
-    assert executions(plan) == [("deny", "SELECT * FROM latest")]
-    assert plan.unknown
-    assert len(plan.rest) == 1
-
-
-def test_what_is_refused_for_another_reason_or_passed_over_does_not_wait() -> None:
-    ends = both_ends(SHOP)
-    plan = ends.client(p("DELETE FROM orders"), p("SELECT * FROM latest"), SYNC, q("DELETE FROM orders"))
-
-    assert not plan.unknown
-    assert not plan.rest
-    assert [decision for decision, _ in executions(plan)] == ["deny"] * 3
-
-
-@pytest.mark.parametrize(("oid", "passes"), [(0, True), (25, True), (20001, True), (20002, True), (20003, False)])
-def test_a_parameter_may_be_of_an_enum_that_the_catalog_knows(oid: int, passes: bool) -> None:
-    types = {**SHOP.types, "public": {**SHOP.types["public"], "mood": Type("e", oids=(20001, 20002))}}
-    ends = both_ends(replace(SHOP, types=types))
-    plan = ends.client(p("SELECT $1", "", oid))
-
-    assert (plan.data == p("SELECT $1", "", oid)) is passes
-    assert [decision for decision, _ in executions(plan)] == ([] if passes else ["deny"])
-    assert both_ends().client(p("SELECT $1", "", 20001)).data != p("SELECT $1", "", 20001)
 
 
 def test_what_takes_long_to_judge_lets_others_have_their_turn_before_the_rest() -> None:
     seconds = itertools.count(0, 0.003)
     ends = BothEnds(judge=Judge(policy_of(), limit=10_000), spent=lambda: next(seconds))
     raws = [query.encode_query(b"SELECT %d" % number) for number in range(7)]  # three in a turn
-    frames: Sequence[Frame] = _frames(*raws)
+    frames: Sequence[Frame] = frames_of(*raws)
     sent, turns = b"", 0
     while frames:
         plan = ends.frames(frames)
