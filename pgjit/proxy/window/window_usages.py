@@ -34,19 +34,26 @@ class WindowUsages:
 
     async def forget(self, window_id: str) -> None:
         """The window is over: what its sessions used last is saved, for whoever looks at it later."""
-        await self.save()
+        await self._save_one(window_id)
         self._usages.pop(window_id, None)
         self._saved.pop(window_id, None)
 
     async def save(self) -> None:
         """Save what has changed: after a restart a window keeps its usage, except that of the last moments."""
-        for window_id, usage in list(self._usages.items()):
-            current = replace(usage)
-            if current == self._saved.get(window_id, Usage()):
-                continue
-            try:
-                await self._store.note_usage(window_id, current)
-            except PgjitError as fault:
-                _log.error("the usage of window %s is not saved yet: %s", window_id, fault.message)
+        for window_id in list(self._usages):
+            if not await self._save_one(window_id):
                 return
+
+    async def _save_one(self, window_id: str) -> bool:
+        """Save what has changed; False if the store cannot take it."""
+        current = replace(self._usages.get(window_id, Usage()))
+        if current == self._saved.get(window_id, Usage()):
+            return True
+        try:
+            await self._store.note_usage(window_id, current)
+        except PgjitError as fault:
+            _log.error("the usage of window %s is not saved yet: %s", window_id, fault.message)
+            return False
+        if window_id in self._usages:  # it may have been forgotten meanwhile
             self._saved[window_id] = current
+        return True
