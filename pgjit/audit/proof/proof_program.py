@@ -1,17 +1,14 @@
 """A process of its own that answers one question about proof: a JSON object on standard input, one on standard
 output. `python -m pgjit.audit.proof.proof_program`.
 
-Decides which questions there are, and that it gives way to everything else on the machine. The HTTP API starts it:
-hashing a journal takes minutes, and no time of the process that serves sessions.
+Decides which questions there are. The HTTP API starts it: hashing a journal takes minutes, and no time of the process
+that serves sessions.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,18 +17,16 @@ from pgjit.audit.proof.journal_state import journal_state, segment_bytes
 from pgjit.audit.proof.proved_journals import NotProvable, ProvedJournal, journals_with_keys
 from pgjit.audit.proof.proving import CannotProve, LineNotSigned, LineUnknown, prove_record
 from pgjit.audit.proof.verification import JournalVerification, verify
+from pgjit.audit.question_program import Question, answer_question
 from pgjit.audit.segments import SegmentDamaged
 from pgjit.audit.segments.journal_place import with_archive
 
 __all__ = ["answer_about_proof", "main", "verification_document"]
 
-_NICE: Final = 10
-_MOST_MEMORY: Final = 3 << 30
 _NO_KEY: Final = "Name the journal's keys in `journal.checkpoint`, those before a change in `previous_keys`."
 _NOT_YET: Final = "A checkpoint is made every few seconds (`journal.checkpoint`): try again in a moment."
 _NAMES: Final = "Give the `seq` of a record and its journal, or the id of an execution (SESSION/NUMBER)."
 
-Question = Mapping[str, Any]
 Progress = Callable[[int, int], None]
 
 
@@ -60,14 +55,7 @@ def answer_about_proof(question: Question, progress: Progress = lambda _done, _w
 
 
 def main() -> int:
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    found = answer_about_proof(json.load(sys.stdin), _report)
-    file = found.pop("file", None)
-    json.dump(found, sys.stdout)
-    if file is not None:  # after the first line, so that nobody has to read it as JSON
-        sys.stdout.flush()
-        sys.stdout.buffer.write(b"\n" + file.encode("utf-8", "replace"))  # whatever the encoding of this machine is
+    answer_question(answer_about_proof)
     return 0
 
 
@@ -143,11 +131,6 @@ def verification_document(result: JournalVerification) -> dict[str, Any]:
             for finding in result.findings
         ],
     }
-
-
-def _report(done: int, whole: int) -> None:
-    """A line for the process that asked: bytes."""
-    print(json.dumps({"read": done, "of": whole}), file=sys.stderr, flush=True)
 
 
 def _fault(message: str, reference: str, status: int, detail: str, hint: str | None) -> dict[str, Any]:

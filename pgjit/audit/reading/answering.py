@@ -1,21 +1,19 @@
 """A process of its own that answers one question about the journal: a JSON object on standard input, one on standard
 output. `python -m pgjit.audit.reading.answering`.
 
-Decides which questions there are, how much memory they may take, and that it gives way to everything else on the
-machine. The HTTP API starts it, so that no query takes time or memory of the process that serves sessions.
+Decides which questions there are, and how large an answer may be. The HTTP API starts it, so that no query takes time
+or memory of the process that serves sessions.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import resource
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from pgjit.audit.question_program import Question, answer_question
 from pgjit.audit.reading.csv_text import csv_text
 from pgjit.audit.reading.execution_list import ExecutionFilter, list_executions
 from pgjit.audit.reading.faults import AuditFault, RecordUnknown, ResultTooLarge
@@ -33,15 +31,10 @@ from pgjit.audit.segments.journal_place import with_archive
 
 __all__ = ["answer", "main"]
 
-_NICE: Final = 10
-_MOST_MEMORY: Final = 3 << 30
-"""Bytes. The engine counts what it buffers, and not a long text or list: those it allocates beyond its own limit."""
 _MOST_RECORDS: Final = 2000
 _LARGEST_RESULT: Final = 8 << 20
 _LARGEST_CSV: Final = 24 << 20  # characters
 _MOMENTS: Final = ("since", "until")
-
-Question = Mapping[str, Any]
 
 
 def answer(question: Question, progress: Progress | None = None) -> dict[str, Any]:
@@ -61,21 +54,8 @@ def answer(question: Question, progress: Progress | None = None) -> dict[str, An
 
 
 def main() -> int:
-    os.nice(_NICE)
-    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    question = json.load(sys.stdin)
-    found = answer(question, _report)
-    file = found.pop("file", None)
-    json.dump(found, sys.stdout)
-    if file is not None:  # after the first line, so that nobody has to read it as JSON
-        sys.stdout.flush()
-        sys.stdout.buffer.write(b"\n" + file.encode("utf-8", "replace"))  # whatever the encoding of this machine is
+    answer_question(answer)
     return 0
-
-
-def _report(done: int, whole: int) -> None:
-    """How far reading closed segments for the first time is, in bytes: a line for the process that asked."""
-    print(json.dumps({"read": done, "of": whole}), file=sys.stderr, flush=True)
 
 
 def _detail(fault: AuditFault) -> str | None:
