@@ -3,71 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from pgjit.grants.saved_search import SavedSearch
 from pgjit.grants.store import Store
 from pgjit.identity.identity import IdentityKey
+from tests.contracts.opened_store import OpenedStore
+from tests.contracts.store import ALICE, BOB, NOW
 
 __all__ = ["SearchStoreContract"]
 
-NOW = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
-ANA = IdentityKey("11111111-1111-4111-8111-111111111111", "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa")
-BEN = IdentityKey("11111111-1111-4111-8111-111111111111", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb")
 
-
-def search(name: str, owner: IdentityKey = ANA, body: str = '{"query": "SELECT 1"}') -> SavedSearch:
+def search(name: str, owner: IdentityKey = ALICE, body: str = '{"query": "SELECT 1"}') -> SavedSearch:
     return SavedSearch(id=f"q_{owner.oid[0]}_{name}", owner=owner, name=name, body=body, saved_at=NOW)
 
 
-class SearchStoreContract:
-    @pytest.fixture
-    def make(self) -> Callable[[], Store]:
-        """A function whose every call gives another store on the same data. Given by the subclass."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    async def store(self, make: Callable[[], Store]) -> AsyncIterator[Store]:
-        store = make()
-        await store.open()
-        yield store
-        await store.close()
-
+class SearchStoreContract(OpenedStore):
     async def test_each_person_has_the_own_ones_by_name(self, store: Store) -> None:
-        kept = [search("Zoo"), search("apes"), search("apes", BEN)]
+        kept = [search("Zoo"), search("apes"), search("apes", BOB)]
         for each in kept:
             assert await store.save_search(each, at_most=9) == each
-        assert await store.saved_searches(ANA) == [kept[0], kept[1]]
-        assert await store.saved_searches(BEN) == [kept[2]]
+        assert await store.saved_searches(ALICE) == [kept[0], kept[1]]
+        assert await store.saved_searches(BOB) == [kept[2]]
 
     async def test_one_of_the_same_name_keeps_its_id(self, store: Store) -> None:
         first = search("x")
         await store.save_search(first, at_most=1)
         second = replace(first, id="q_other", body='{"query": "SELECT 2"}', saved_at=NOW + timedelta(hours=1))
         assert await store.save_search(second, at_most=1) == replace(second, id=first.id)
-        assert await store.saved_searches(ANA) == [replace(second, id=first.id)]
+        assert await store.saved_searches(ALICE) == [replace(second, id=first.id)]
 
     async def test_no_more_than_so_many_are_kept(self, store: Store) -> None:
         await store.save_search(search("a"), at_most=2)
         await store.save_search(search("b"), at_most=2)
         assert await store.save_search(search("c"), at_most=2) is None
-        assert await store.save_search(search("c", BEN), at_most=2) is not None
-        assert [each.name for each in await store.saved_searches(ANA)] == ["a", "b"]
+        assert await store.save_search(search("c", BOB), at_most=2) is not None
+        assert [each.name for each in await store.saved_searches(ALICE)] == ["a", "b"]
 
     async def test_two_at_once_are_one(self, store: Store) -> None:
         both = [replace(search("x"), id=f"q_{number}") for number in range(8)]
         kept = await asyncio.gather(*(store.save_search(each, at_most=9) for each in both))
         assert len({each.id for each in kept if each is not None}) == 1
-        assert len(await store.saved_searches(ANA)) == 1
+        assert len(await store.saved_searches(ALICE)) == 1
 
     async def test_nobody_deletes_those_of_others(self, store: Store) -> None:
         mine = search("x")
         await store.save_search(mine, at_most=9)
-        assert await store.delete_search(BEN, mine.id) is None
-        assert await store.delete_search(ANA, mine.id) == mine
-        assert await store.delete_search(ANA, mine.id) is None
-        assert await store.saved_searches(ANA) == []
+        assert await store.delete_search(BOB, mine.id) is None
+        assert await store.delete_search(ALICE, mine.id) == mine
+        assert await store.delete_search(ALICE, mine.id) is None
+        assert await store.saved_searches(ALICE) == []

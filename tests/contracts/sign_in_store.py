@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from pgjit.grants.sign_in import KeptSignIn
 from pgjit.grants.store import Store
+from tests.contracts.opened_store import OpenedStore
 from tests.contracts.store import ALICE, NOW
 from tests.grants.review_cast import CAROL, MINUTE
 
@@ -23,14 +22,7 @@ def _sign_in(name: str, **changes: object) -> KeptSignIn:
     return replace(kept, **changes)  # type: ignore[arg-type]
 
 
-class SignInStoreContract:
-    @pytest.fixture
-    async def store(self, make: Callable[[], Store]) -> AsyncIterator[Store]:
-        store = make()
-        await store.open()
-        yield store
-        await store.close()
-
+class SignInStoreContract(OpenedStore):
     async def test_a_sign_in_is_found_by_its_id_alone(self, store: Store) -> None:
         await store.keep_sign_in(_sign_in("a"), at_most=20)
         assert await store.sign_in("a") == _sign_in("a")

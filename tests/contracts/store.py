@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ from pgjit.grants.window import Login, Window
 from pgjit.identity.identity import GroupId, IdentityKey
 from pgjit.policy.identity_terms import IdentityTerms
 from pgjit.policy.policy import Grant, Policy, StatementTerms
+from tests.contracts.opened_store import OpenedStore
 
 __all__ = ["ALICE", "BOB", "HOUR", "NOW", "POLICY", "StoreContract", "login", "store_contract_policy"]
 
@@ -53,19 +54,7 @@ def login(source: str = "10.0.0.7", token: str = "t0", ends: datetime = NOW + HO
     return Login(source=source, token_id=token, token_ends_at=ends)
 
 
-class StoreContract:
-    @pytest.fixture
-    def make(self) -> Callable[[], Store]:
-        """A function whose every call gives another store on the same data. Given by the subclass."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    async def store(self, make: Callable[[], Store]) -> AsyncIterator[Store]:
-        store = make()
-        await store.open()
-        yield store
-        await store.close()
-
+class StoreContract(OpenedStore):
     async def test_the_first_admit_opens_a_window_with_the_policys_times(self, store: Store) -> None:
         window, opened = await store.admit(ALICE, POLICY, NOW)
         assert opened
