@@ -34,6 +34,15 @@ def compress(path: Path) -> Path:
     return target
 
 
+def two_stopped() -> tuple[list[str], int]:
+    """The lines of a journal in which one execution reached a limit and one was cut, and how many others failed."""
+    lines = list(JournalStory(200, people=2, seed=3).lines())
+    failed = [at for at, line in enumerate(lines) if '"ended":"failed"' in line]
+    for at, ended in zip(failed, ("limited", "cut"), strict=False):
+        lines[at] = lines[at].replace('"ended":"failed"', f'"ended":"{ended}"')
+    return lines, len(failed) - 2
+
+
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenJournal:
     folder = tmp_path_factory.mktemp("written") / "journal"

@@ -8,7 +8,8 @@ from pgjit.audit.reading.reader import Reader, opened_reader
 from pgjit.audit.reading.segment_cache import SegmentCache
 from pgjit.audit.reading.values import as_documents
 from pgjit.audit.reading.window_story import window_story
-from tests.fixtures.journals import JournalStory, write_journal
+from tests.audit.reading.conftest import two_stopped
+from tests.fixtures.journals import write_journal
 
 
 def test_what_was_refused_or_has_failed_wrote_nothing(reader: Reader) -> None:
@@ -25,13 +26,10 @@ def test_what_was_refused_or_has_failed_wrote_nothing(reader: Reader) -> None:
 
 
 def test_what_was_stopped_is_counted_by_itself(tmp_path: Path) -> None:
-    lines = list(JournalStory(200, people=2, seed=3).lines())
-    failed = [at for at, line in enumerate(lines) if '"ended":"failed"' in line]
-    for at, ended in zip(failed, ("limited", "cut"), strict=False):
-        lines[at] = lines[at].replace('"ended":"failed"', f'"ended":"{ended}"')
+    lines, failed = two_stopped()
     write_journal(tmp_path / "journal", lines)
     with opened_reader([tmp_path / "journal"], SegmentCache(tmp_path / "cache")) as reader:
         windows = [str(window) for (window,) in reader.query('SELECT "window" FROM windows').rows]
         totals = [window_story(reader, window).totals for window in windows]
     sums = {name: sum(int(str(each[name])) for each in totals) for name in ("failed", "stopped")}
-    assert sums == {"failed": len(failed) - 2, "stopped": 2}
+    assert sums == {"failed": failed, "stopped": 2}
