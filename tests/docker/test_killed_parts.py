@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from pgjit.demo.database import DemoDatabase
@@ -145,7 +146,7 @@ async def test_a_supervisor(database: DemoDatabase, tmp_path: Path) -> None:
         await node.kill_supervisor()
         await at.gone(at.of(*workers), "workers without a supervisor")
         async with asyncio.timeout(120):
-            await until(lambda: not any(map(_lives, workers.values())), 120)
+            await until(lambda: not any(map(psutil.pid_exists, workers.values())), 120)
         await at.go_on(at.elsewhere(*workers))
         assert await node.ended() == -signal.SIGKILL
         assert len(node.records("service.stopped")) == 2, "they have ended in order"
@@ -205,11 +206,3 @@ async def _not_ready(node: ServedNode) -> bool:
 
 async def _nobody_up(world: BalancedWorld) -> bool:
     return not await world.balancer.up()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

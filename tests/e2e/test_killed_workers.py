@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -165,14 +166,6 @@ async def _kill_the_supervisor(world: WorkersWorld, connection: Connection, work
     cursor = await running
     assert await cursor.fetchall() == [("", 42)]
     async with asyncio.timeout(120):
-        await until(lambda: not any(_lives(pid) for pid in workers.values()), 120)
+        await until(lambda: not any(map(psutil.pid_exists, workers.values())), 120)
     assert "the supervisor is gone" in world.log
     assert [len(each) for each in world.records("service.stopped").values()] == [1, 1]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
