@@ -59,6 +59,21 @@ async def test_a_long_story_is_paged_and_small(tmp_path: Path) -> None:
             assert (await ada.get(f"/windows/{name}?begin={begin}")).status_code == 200
 
 
+async def test_a_rule_that_refused_two_columns_is_named_once(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        reader = told(visits, tmp_path)
+        name = last_of_story(visits)
+        story = await reader.answer({"ask": "window", "name": name})
+        story["executions"][0] |= {"decision": "deny", "rules": ["denied", "denied", "write-scope"]}
+
+        async def answer(question: object) -> dict[str, object]:
+            return story
+
+        reader.answer = answer  # type: ignore[method-assign]
+        ada = await visits.of("auditor")
+        assert '<span class="kind">denied, write-scope</span>' in (await ada.get(f"/windows/{name}")).text
+
+
 async def test_others_see_the_window_and_where_its_story_is(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         await furnished(visits)
