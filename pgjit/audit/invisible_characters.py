@@ -1,15 +1,18 @@
-"""Characters that are not shown, or that change how others are shown: they are escaped in a line of JSON. Pure.
+"""Characters that are not shown, or that change how others are shown: a line of JSON has their escapes. Pure.
 
 Decides which characters these are: those that end lines, control terminals, change the direction of text, join or
 separate letters, have no width, or select a letter's shape. A program that parses the line gets the text unchanged. A
-person who reads the line sees the escapes.
+person who reads the line sees the escapes. A text that is shown by itself is held
+to more: `is_hidden`.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+import unicodedata
 
-__all__ = ["INVISIBLE", "escape_invisible"]
+__all__ = ["INVISIBLE", "escape_invisible", "is_hidden"]
 
 INVISIBLE: tuple[tuple[int, int], ...] = (
     (0x7F, 0x9F),  # DEL and the C1 controls
@@ -45,12 +48,24 @@ INVISIBLE: tuple[tuple[int, int], ...] = (
 """First and last of each range: the general categories Cf, Zl, Zp, and Cc as far as JSON does not escape it; default
 ignorable code points; and blank characters that are not spaces."""
 
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # general categories
 _INVISIBLE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in INVISIBLE) + "]")
 
 
 def escape_invisible(text: str) -> str:
     """A line of JSON with these characters as escapes; beyond U+FFFF as a surrogate pair."""
     return _INVISIBLE.sub(_escape, text)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_hidden(character: str) -> bool:
+    """Whether text for people must not have it as it is: it is not visible, or it changes how others are shown.
+
+    Beyond the general categories these are fillers and variation selectors: some count as letters or marks.
+    """
+    return unicodedata.category(character) in _HIDDEN or any(
+        first <= ord(character) <= last for first, last in INVISIBLE
+    )
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -6,14 +6,13 @@ is escaped; nothing from outside becomes markup.
 
 from __future__ import annotations
 
-import functools
+import itertools
 import unicodedata
 from datetime import UTC, datetime
-from typing import Final
 
 from markupsafe import Markup, escape
 
-from pgjit.audit.invisible_characters import INVISIBLE
+from pgjit.audit.invisible_characters import is_hidden
 
 __all__ = [
     "count_text",
@@ -26,8 +25,6 @@ __all__ = [
     "shown",
     "shown_lines",
 ]
-
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def read_moment(value: str | datetime) -> datetime:
@@ -88,7 +85,7 @@ def plain_text(value: object) -> str:
     text = str(value)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(f"[U+{ord(each):04X}]" if _is_hidden(each) else each for each in text)
+    return "".join(f"[U+{ord(each):04X}]" if is_hidden(each) else each for each in text)
 
 
 def shown_lines(value: object) -> Markup:
@@ -109,33 +106,10 @@ def _marked(text: str, kept: frozenset[str]) -> Markup:
     if text.isascii() and text.isprintable():
         return escape(text)
     text = text.replace("\r\n", "\n") if "\n" in kept else text
+    runs = itertools.groupby(text, lambda each: each not in kept and is_hidden(each))
     return Markup("").join(
-        each if each in kept or not _is_hidden(each) else _code(each) for each in _pieces(text, kept)
+        piece for hidden, run in runs for piece in (map(_code, run) if hidden else ("".join(run),))
     )
-
-
-def _pieces(text: str, kept: frozenset[str]) -> list[str]:
-    """Runs of visible characters, and each other character by itself."""
-    pieces: list[str] = []
-    run = ""
-    for each in text:
-        if each in kept or not _is_hidden(each):
-            run += each
-            continue
-        if run:
-            pieces.append(run)
-            run = ""
-        pieces.append(each)
-    return [*pieces, run] if run else pieces
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_hidden(character: str) -> bool:
-    if len(character) != 1:
-        return False
-    if unicodedata.category(character) in _HIDDEN:
-        return True
-    return any(first <= ord(character) <= last for first, last in INVISIBLE)
 
 
 def _code(character: str) -> Markup:
