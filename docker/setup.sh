@@ -31,7 +31,7 @@ for login in agent writer store; do
     openssl rand -hex 24 >"/secrets/server/$login-password"
     cp "/secrets/server/$login-password" /secrets/proxy/
 done
-# Of the stand-in for Entra, and public: emulator.yaml has it.
+# The stand-in for Entra has this secret, and it is public: see emulator.yaml.
 printf only-for-trying-out >/secrets/proxy/console-secret
 
 rm -rf /secrets/authority # nothing is signed after this

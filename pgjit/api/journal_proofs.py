@@ -220,7 +220,7 @@ class ChildProofs:
         replace_file(self._folder / _STATE, json.dumps(latest).encode())
 
     def _read(self) -> Document:
-        """Of another worker, or of the time before a restart. Raises OSError."""
+        """The state that another worker kept, or this one before a restart. Raises OSError."""
         try:
             latest = json.loads((self._folder / _STATE).read_bytes())
         except (FileNotFoundError, ValueError):

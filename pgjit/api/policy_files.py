@@ -56,7 +56,7 @@ def state_of(policy: Policy) -> PolicyFileState:
 
 
 def states_of(policies: Iterable[Policy]) -> list[PolicyFileState]:
-    """Of the files of `policies`, and of the files beside them that are not in force; by their paths."""
+    """The states of the files of `policies`, and of the files beside them that are not in force; ordered by path."""
     known = {policy.source: policy for policy in policies}
     folders = {Path(source).parent for source in known}
     beside = {str(path) for folder in folders for path in policy_files(folder)} - known.keys()

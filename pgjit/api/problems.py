@@ -37,7 +37,7 @@ class ProblemJson(BaseModel):
     detail: str | None = None
     hint: str | None = None
     position: int | None = None
-    """Of a character, from 1, in a query that cannot be run."""
+    """The character, counted from 1, at which a query is wrong."""
     progress: dict[str, int] | None = None
     """While the audit is being prepared: `done` and `whole`, in bytes."""
 

@@ -66,7 +66,7 @@ class AuditPreparing(CallRefused):
         self._progress = {"done": done, "whole": whole}
 
     def problem(self) -> dict[str, object]:
-        """With how far it is, in bytes."""
+        """The problem, and how much has been prepared, in bytes."""
         return {**super().problem(), "progress": self._progress}
 
 

@@ -35,7 +35,7 @@ def certificate_files(config: Config) -> Iterator[CertificateFile]:
 
 
 def expiries(config: Config) -> dict[str, datetime]:
-    """By key: when the first certificate of the chain expires. A file that cannot be read is left out."""
+    """When the first certificate of each chain expires, by key. A file that cannot be read is left out."""
     found = {}
     for each in certificate_files(config):
         try:

@@ -18,7 +18,7 @@ def journal_answers(config: Config) -> ChildAnswers:
 
 
 def journal_proofs(config: Config, clock: Callable[[], datetime]) -> ChildProofs:
-    """Of all journals of this node, with the keys of the configuration: those of its other workers too."""
+    """The proofs of all journals of this node, its other workers' included, with the keys of the configuration."""
     section = config.file.journal
     folder = config.path(section.folder)
 

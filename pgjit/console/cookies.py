@@ -14,7 +14,7 @@ __all__ = ["FLOW", "NOTICE", "SIGN_IN", "cookie", "set_cookie"]
 
 SIGN_IN: Final = "__Host-pgjit"
 FLOW: Final = "__Host-pgjit-flow"
-"""Of a sign-in that is under way at the provider."""
+"""The cookie of a sign-in that is under way at the provider."""
 NOTICE: Final = "__Host-pgjit-notice"
 """What the next page shows, once."""
 _BLANKS: Final = " \t"

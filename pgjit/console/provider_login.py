@@ -207,7 +207,7 @@ class ProviderLogin:
             raise _unavailable(f"needs a client secret, which is not available: {fault}") from None
 
     async def _endpoints(self) -> _Endpoints:
-        """From the provider's metadata. Raises ServerUnavailable."""
+        """The endpoints that the provider's metadata name. Raises ServerUnavailable."""
         async with self._reading:
             if self._known is not None and time.monotonic() - self._known[1] < _METADATA_SECONDS:
                 return self._known[0]

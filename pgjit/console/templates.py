@@ -42,7 +42,7 @@ class StaticFile:
 
 
 def static_files(folder: Path = _HERE / "static") -> dict[str, StaticFile]:
-    """By file name."""
+    """The files of the folder, by name."""
     files = {}
     for path in sorted(folder.iterdir()):
         if path.suffix in _TYPES:

@@ -69,7 +69,7 @@ class ConsoleAct:
             await self._work(f"migration-agent-{number}")
 
     async def _work(self, name: str) -> None:
-        """From its request to the end of its window."""
+        """Play one agent, from its request to the end of its window."""
         world = self.stage.world
         agent = world.emulator.add_app(name, groups=[MIGRATIONS])
         news: set[str] = set()

@@ -17,7 +17,7 @@ class SignInStore(Protocol):
     async def keep_sign_in(self, sign_in: KeptSignIn, *, at_most: int) -> None:
         """Insert it, and delete those whose end is before it was opened.
 
-        Of its identity the newest `at_most` stay.
+        The newest `at_most` sign-ins of its identity stay.
         """
 
     async def sign_in(self, sign_in_id: str) -> KeptSignIn | None:

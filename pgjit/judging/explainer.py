@@ -26,7 +26,7 @@ __all__ = ["Explainer", "ExplainerUnavailable", "ExplainingWorker"]
 
 _log = logging.getLogger("pgjit.judging")
 _MOST_SECONDS = 10.0
-"""Of an explanation, where `limits.judging_seconds` allows more."""
+"""The most for an explanation, where `limits.judging_seconds` allows more."""
 _TEST_SECONDS = 30.0
 _WAITING = 8
 _IDLE_SECONDS = 60.0

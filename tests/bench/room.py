@@ -12,7 +12,7 @@ from tests.bench.bed import Bed
 __all__ = ["OTHER_SESSIONS", "Room", "room_of"]
 
 OTHER_SESSIONS = 60
-"""On the server, beside those that are counted: of the proxies, and of those that look."""
+"""The sessions of the server beside the counted ones: those of the proxies and of the observers."""
 _OF_BACKEND = 3 * 2**20
 """Memory that the server may need for one session."""
 

@@ -78,7 +78,7 @@ def run_served(
     store: str | None = None,
     console: bool = False,
 ) -> Iterator[Served]:
-    """In front of the server at that host. `warm`: connections that it makes ahead. `console`: it has one.
+    """pgjit in front of the server at that host. `warm`: connections that it makes ahead. `console`: it has one.
 
     `store`: a database of that server, which belongs to the bench's role. Several `workers` need one.
     """

@@ -32,7 +32,7 @@ class Path:
         return re.findall(r"{([a-z_]+)(?::[a-z]+)?}", self.template)
 
     def filled(self, value: str = "x_1") -> str:
-        """With `value` for each parameter; a number where only numbers are accepted."""
+        """The path with `value` for each parameter; a number where only numbers are accepted."""
         return re.sub(r"{([a-z_]+)(:[a-z]+)?}", lambda name: "1" if name[1] in _NUMBERS else value, self.template)
 
 

@@ -14,7 +14,7 @@ from pgjit.identity.identity import IdentityKey
 from tests.console.visits import Visits
 from tests.fixtures.journals import JournalStory, write_journal
 
-__all__ = ["EVIL", "ReadHere", "told"]
+__all__ = ["EVIL", "ReadHere", "write_story"]
 
 EVIL = "<script>alert(1)</script>\u202e\u0007 \"'&"
 """HTML, a direction override and a control character."""
@@ -43,7 +43,7 @@ class ReadHere:
     async def aclose(self) -> None: ...
 
 
-def told(visits: Visits, folder: Path, executions: int = 150, extra: list[str] | None = None) -> ReadHere:
+def write_story(visits: Visits, folder: Path, executions: int = 150, extra: list[str] | None = None) -> ReadHere:
     """Write a story, let the API read it, and put its windows into the store."""
     journal = folder / "story"
     write_journal(

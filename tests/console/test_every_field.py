@@ -19,7 +19,7 @@ from pgjit.console.browser_rules import headers_of
 from tests.api.test_access_matrix import furnished
 from tests.console import every_path
 from tests.console.every_path import FORMS, OPEN, READ
-from tests.console.story import told
+from tests.console.story import write_story
 from tests.console.visits import ORIGIN, Visitor, Visits
 
 _SOURCES = "".join(each.read_text() for each in Path(pgjit.console.pages.__file__).parent.glob("*.py"))
@@ -59,7 +59,7 @@ def check(response: httpx.Response, what: object) -> None:
 async def visited(folder: Path) -> AsyncIterator[tuple[Visits, list[Visitor]]]:
     async with Visits(folder, requests_per_minute=6000) as visits:
         await furnished(visits)
-        told(visits, folder, executions=5)
+        write_story(visits, folder, executions=5)
         yield visits, [await visits.of(name) for name in ("admin", "reviewer", "requester")]
 
 

@@ -1,4 +1,4 @@
-"""One execution: what it did, told apart from what it would have done."""
+"""One execution: what it did, shown apart from what it would have done."""
 
 from __future__ import annotations
 

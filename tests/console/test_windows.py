@@ -12,7 +12,7 @@ from pgjit.api.refusals import CallRefused
 from tests.api.memory_store import a_window
 from tests.api.people import NOW, PEOPLE
 from tests.api.test_access_matrix import furnished
-from tests.console.story import EVIL, told
+from tests.console.story import EVIL, write_story
 from tests.console.test_inbox import form, texts
 from tests.console.visits import Visits
 
@@ -23,7 +23,7 @@ def last_of_story(visits: Visits, policy: str | None = None) -> str:
 
 async def test_an_auditor_reads_the_whole_story(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        reader = told(visits, tmp_path)
+        reader = write_story(visits, tmp_path)
         name = last_of_story(visits)
         story = await reader.answer({"ask": "window", "name": name})
         ada = await visits.of("auditor")
@@ -48,7 +48,7 @@ async def test_an_auditor_reads_the_whole_story(tmp_path: Path) -> None:
 
 async def test_a_long_story_is_paged_and_small(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        told(visits, tmp_path, executions=180)
+        write_story(visits, tmp_path, executions=180)
         ada = await visits.of("auditor")
         for name in list(visits.store.all_windows):
             page = await ada.get(f"/windows/{name}?catalog=1")
@@ -61,7 +61,7 @@ async def test_a_long_story_is_paged_and_small(tmp_path: Path) -> None:
 
 async def test_a_rule_that_refused_two_columns_is_named_once(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        reader = told(visits, tmp_path)
+        reader = write_story(visits, tmp_path)
         name = last_of_story(visits)
         story = await reader.answer({"ask": "window", "name": name})
         story["executions"][0] |= {"decision": "deny", "rules": ["denied", "denied", "write-scope"]}
@@ -87,7 +87,7 @@ async def test_others_see_the_window_and_where_its_story_is(tmp_path: Path) -> N
 
 async def test_a_journal_that_is_away_or_elsewhere_leaves_the_rest_of_the_page(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        reader = told(visits, tmp_path)
+        reader = write_story(visits, tmp_path)
         visits.store.all_windows["w_elsewhere"] = a_window("elsewhere", PEOPLE["requester"].key, NOW)
         ada = await visits.of("auditor")
         elsewhere = await ada.get("/windows/w_elsewhere")
@@ -191,7 +191,7 @@ def evil_records() -> list[str]:
 
 async def test_what_an_agent_sent_is_shown_as_text_with_its_invisible_characters(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        told(visits, tmp_path, executions=30, extra=evil_records())
+        write_story(visits, tmp_path, executions=30, extra=evil_records())
         visits.store.all_windows["w_evil"] = a_window("evil", PEOPLE["requester"].key, NOW, display=EVIL)
         ada = await visits.of("auditor")
         for path in ("/windows/w_evil", "/sessions/s_evil/replay", "/windows?state=all"):
@@ -209,7 +209,7 @@ async def test_what_an_agent_sent_is_shown_as_text_with_its_invisible_characters
 
 async def test_after_an_early_end_the_page_says_from_when_the_next_window_counts(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        told(visits, tmp_path, executions=30)
+        write_story(visits, tmp_path, executions=30)
         window = a_window("early", PEOPLE["requester"].key, NOW, display="early")
         explained = "counted from the planned end"
         for reason, says in (("ttl", False), ("revoked", True)):
@@ -221,7 +221,7 @@ async def test_after_an_early_end_the_page_says_from_when_the_next_window_counts
 
 async def test_a_replay_has_the_pauses_of_the_session(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
-        told(visits, tmp_path, executions=30, extra=evil_records())
+        write_story(visits, tmp_path, executions=30, extra=evil_records())
         ada = await visits.of("auditor")
         page = (await ada.get("/sessions/s_evil/replay")).text
         assert [part.partition('"')[0] for part in page.split('data-at="')[1:]] == ["0", "2000", "4000", "6000"]
@@ -253,7 +253,7 @@ async def test_windows_in_which_little_is_recorded_have_their_page(tmp_path: Pat
     ]
     lines = [json.dumps({**each, "seq": 910_000 + at}) for at, each in enumerate(bare)]
     async with Visits(tmp_path) as visits:
-        told(visits, tmp_path, executions=30, extra=lines)
+        write_story(visits, tmp_path, executions=30, extra=lines)
         ada = await visits.of("auditor")
         for name in ("bare", "idle", "runs"):
             visits.store.all_windows[f"w_{name}"] = a_window(name, PEOPLE["requester"].key, NOW)

@@ -187,7 +187,7 @@ class Visitor:
         return await self.client.get(path, headers=headers, **options)
 
     async def post(self, path: str, form: Mapping[str, str] | None = None, **options: Any) -> httpx.Response:
-        """As a form of this console sends it, with its CSRF token unless `form` has one."""
+        """Send it as a form of this console does, with its CSRF token unless `form` has one."""
         fields = {"csrf": await self.csrf(), **(form or {})} if form is None or "csrf" not in form else dict(form)
         headers = {"sec-fetch-site": "same-origin", "origin": ORIGIN, **options.pop("headers", {})}
         return await self.client.post(path, data=fields, headers=headers, **options)

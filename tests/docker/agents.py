@@ -269,7 +269,7 @@ class Agents:
         self.faults.append("an identity was let in after its window was revoked")
 
     async def _call(self, times: int, call: Callable[[httpx.AsyncClient], Awaitable[bool]]) -> None:
-        """By the API of a node; by the other one's where that node is stopping."""
+        """Call the API of a node; that of the other one where the node is stopping."""
         nodes = self._world.nodes
         async with asyncio.timeout(_SECONDS):
             for number in itertools.count(times):

@@ -74,7 +74,7 @@ class ServedNode:
         assert json.loads(line)["listen"].endswith(f":{self.place.port}")
 
     async def stop(self) -> None:
-        """In order, as a service manager does it."""
+        """Stop it in order, as a service manager does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         status = await self.ended()
@@ -118,7 +118,7 @@ class ServedNode:
         return {name: each["process"] for name, each in report.items() if each["state"] == "serving"}
 
     def records(self, *kinds: str) -> list[dict[str, Any]]:
-        """Of all its workers, those of these kinds; all by default."""
+        """The records of all its workers that are of these kinds; all records by default."""
         folders = [each.parent for each in sorted(self.journal.glob("*/origin"))]
         records = [record for folder in folders for record in journal_records(folder)]
         return [each for each in records if not kinds or each["type"] in kinds]

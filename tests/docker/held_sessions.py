@@ -47,7 +47,7 @@ class HeldSession:
 
 
 async def hold_sessions(world: BalancedWorld, observer: asyncpg.Connection) -> list[HeldSession]:
-    """Of both sorts, with a statement that runs, at every worker of both nodes."""
+    """Open sessions of both sorts at every worker of both nodes, each with a statement that runs."""
     reader, breaker = await world.token(add_reader(world)), await world.token(add_breaker(world))
     held: list[HeldSession] = []
     wanted = {
@@ -119,7 +119,7 @@ class BriefWindow:
             return list(await asyncio.gather(*self._agents))
 
     async def refusal(self) -> str:
-        """What a login under it is told now; empty if it is let in."""
+        """The error of a login under it now; empty if it is let in."""
         try:
             await (await self._world.connect(self._token, "brief")).close()
         except psycopg.OperationalError as error:

@@ -44,7 +44,7 @@ class KillableStore(StoreServer):
         await until(lambda: not any(map(_runs, processes)))
 
     def start(self) -> None:
-        """With the options that it had; returns when it is ready again."""
+        """Start it with the options that it had; returns when it is ready again."""
         self._control("-l", str(self._data / "log"), "-w", "-t", str(_SECONDS), "restart")
 
     def stop(self) -> None:
@@ -63,7 +63,7 @@ class KillableStore(StoreServer):
 
 @asynccontextmanager
 async def killable_store() -> AsyncIterator[KillableStore]:
-    """With the current schema, and nothing in it."""
+    """A store with the current schema, and nothing in it."""
     folder = Path(tempfile.mkdtemp(prefix="pgjit-store-"))
     database = DemoDatabase()
     try:

@@ -93,7 +93,7 @@ async def scene(database: DemoDatabase, folder: Path) -> AsyncIterator[Scene]:
             before = store.window_ends()
             try:
                 yield Scene(world, store, agents, observer, held, brief, time.monotonic())
-                told = await brief.over(BRIEF_SECONDS + GONE_SECONDS)
+                errors = await brief.over(BRIEF_SECONDS + GONE_SECONDS)
                 await until_it_holds(lambda: _is_over(brief), BRIEF_SECONDS + GONE_SECONDS)
             finally:
                 await brief.close()
@@ -111,7 +111,7 @@ async def scene(database: DemoDatabase, folder: Path) -> AsyncIterator[Scene]:
                 **agents.figures,
                 "executions": executions_are_recorded(world, log),
                 "windows": windows_end_in_time(world, before, store.window_ends()),
-                "ended with their window": sum("is over" in each for each in told),
+                "ended with their window": sum("is over" in each for each in errors),
             }
             journals_verify(world)
             print(figures, *sorted(set(agents.refused)), sep="\n")
@@ -175,8 +175,8 @@ async def test_the_store(database: DemoDatabase, tmp_path: Path) -> None:
             await until_it_holds(lambda node=node: _not_ready(node))  # type: ignore[misc]
         await until_it_holds(lambda: _nobody_up(at.world))
         assert await at.brief.refusal(), "nobody is let in"
-        told = await at.brief.over(BRIEF_SECONDS + GONE_SECONDS)
-        assert all("is over" in each for each in told), told
+        errors = await at.brief.over(BRIEF_SECONDS + GONE_SECONDS)
+        assert all("is over" in each for each in errors), errors
         await at.go_on(at.held)
         await asyncio.to_thread(at.store.start)
         await at.served_again()

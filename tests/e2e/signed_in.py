@@ -52,7 +52,7 @@ class ConsoleClient:
         return page
 
     async def post(self, path: str, **fields: str) -> httpx.Response:
-        """As the form of a page sends it."""
+        """Send it as the form of a page does."""
         page = await self.get("/")
         token = re.search(r'name="csrf" value="([^"]+)"', page.text)
         assert token is not None, page.text

@@ -137,7 +137,10 @@ async def _latest_windows(
 
 
 async def _deciding(request: Request, call: TheCall, services: ApiServices) -> DecidingJson:
-    """By the rules that decide on the approval itself, which then looks up groups, owners and sponsors again."""
+    """Whether an approval by the caller would count now.
+
+    An approval applies the same rules, and looks up groups, owners and sponsors again.
+    """
     caller = call.caller
     verdict = next((each.verdict for each in request.verdicts if each.by.key == caller.key), None)
     try:

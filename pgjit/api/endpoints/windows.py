@@ -164,7 +164,7 @@ async def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
 
 
 async def with_budgets(found: Sequence[Window], services: ApiServices) -> list[WindowDetailJson]:
-    """As `shown`, with what each has used. A node that has sessions of a window knows more than the store."""
+    """The windows of `shown`, each with its usage. A node that has sessions of a window knows more than the store."""
     live = {view.window: view.used for view in services.registry.views() if view.used is not None}
     used = [live.get(each.id) or await _stored_usage(each.id, services) for each in found]
     return [

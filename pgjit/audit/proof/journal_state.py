@@ -109,7 +109,7 @@ def _time(line: bytes) -> str | None:
 
 
 def segment_bytes(segment: Segment) -> int:
-    """Of its file; 0 if that is gone since the folder was listed. Raises OSError."""
+    """The size of its file; 0 if the file is gone since the folder was listed. Raises OSError."""
     try:
         return segment.size
     except FileNotFoundError:  # compressed since it was listed

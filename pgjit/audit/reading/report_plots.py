@@ -1,7 +1,7 @@
 """The plots of the report, as SVG that stands in a page of HTML. Pure.
 
 Decides which parts of the report have a plot, what its bars are, and how they are drawn: each bar below its label,
-with its figure beside it, so that nothing is told by a colour alone and a narrow page shows all of it. The look comes
+with its figure beside it, so that no figure depends on colour alone and a narrow page shows all of it. The look comes
 from the page's style sheet: `plot`, `track`, `bar`, `refused`, `failed`, `stopped`.
 
 INVARIANT: every text of the journal goes through `_text`: it is escaped for HTML, and characters that hide or change

@@ -116,7 +116,7 @@ def _written(value: object) -> str:
 
 
 def _violation(statement: str, violation: dict[str, Any]) -> dict[str, Any]:
-    """With `before`, `at` and `after`: the statement around the character that the rule names."""
+    """The violation with `before`, `at` and `after`: the statement around the character that the rule names."""
     position = violation.get("position")
     if not isinstance(position, int) or not 0 < position <= len(statement):
         return violation

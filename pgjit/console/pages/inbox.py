@@ -84,7 +84,7 @@ async def withdraw(page: ThePage, form: TheForm, request_id: str) -> Response:
 
 
 def _two_times() -> ConsoleApiProblem:
-    """Of a form with a typed time beside another choice: which of the two is meant is not guessed."""
+    """The refusal of a form with a typed time beside another choice. Neither of the two is guessed."""
     problem = {
         "title": "approval names two times",
         "reference": "cap-ambiguous",

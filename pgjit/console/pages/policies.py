@@ -109,7 +109,7 @@ def _statement(form: PageForm) -> str:
 
 
 def _arranged(explanation: dict[str, Any], sql: str) -> dict[str, Any]:
-    """With the line of each violation, and the objects of each statement by what decided on them."""
+    """The explanation with the line of each violation, and the objects of each statement by what decided on them."""
     violations = [
         {**each, "pointed": None if each["position"] is None else pointed_line(sql, each["position"])}
         for each in explanation["violations"]
@@ -140,6 +140,6 @@ def _grounds(touches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _place(place: str) -> dict[str, str]:
-    """Of `path:line:column`: the file's name, its line and its column."""
+    """The file's name, line and column from `path:line:column`."""
     path, line, column = place.rsplit(":", 2)
     return {"file": path.replace("\\", "/").rpartition("/")[2], "line": line, "column": column}

@@ -131,7 +131,7 @@ async def _request_of(page: ConsolePage, window: dict[str, Any]) -> KnownPart | 
 
 
 async def _story_of(page: ConsolePage, window_id: str, catalog: bool) -> KnownPart | None:
-    """From the journal; None for those who may not read it. A window whose journal is elsewhere is not known."""
+    """The window's story from the journal; None for who may not read it. A window of another node is not known."""
     if not page.person.has(*_AUDIT):
         return None
     try:

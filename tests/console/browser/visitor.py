@@ -65,7 +65,7 @@ class Visitor:
         await self.page.set_viewport_size({"width": look.width, "height": look.height})
 
     async def sign_in(self, person: RegisteredPrincipal) -> None:
-        """From the page that is open, which is that for signing in, by way of the emulator."""
+        """Sign in at the emulator. The page for signing in has to be open."""
         await self.page.get_by_role("link", name="Sign in with").click()
         await self.page.get_by_role("button", name=person.display).click()
         await self.page.wait_for_url(f"{self.watch.origin}/**")

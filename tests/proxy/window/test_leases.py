@@ -45,7 +45,7 @@ async def server() -> AsyncIterator[Link]:
 def traffic(
     lease: WindowLease, server: Link, count: Callable[[Piece], None] = lambda _: None
 ) -> LeasedTraffic[Piece]:
-    """Of a session, whose server sends as many rows as bytes."""
+    """The traffic of a session whose server sends as many rows as bytes."""
     over = asyncio.get_running_loop().create_future()
     return LeasedTraffic(lease, over, server, lambda data: Piece(len(data)), count, lambda: None)
 
