@@ -22,8 +22,11 @@ class SearchSqlStore:
     async def _transaction(self, work: Callable[[sa.Connection], T]) -> T:
         raise NotImplementedError
 
+    async def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        raise NotImplementedError
+
     async def saved_searches(self, owner: IdentityKey) -> list[SavedSearch]:
-        return await self._transaction(lambda connection: _of_owner(connection, owner))
+        return await self._read(lambda connection: _of_owner(connection, owner))
 
     async def save_search(self, search: SavedSearch, *, at_most: int) -> SavedSearch | None:
         def work(connection: sa.Connection) -> SavedSearch | None:
