@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pgjit.api.audit_child import COMMAND, AnswerUnusable, AuditChild
+from pgjit.api.audit_child import COMMAND, AnswerUnusable, AuditChild, raise_fault
 from pgjit.api.refusals import AuditPreparing, CallRefused
 
 __all__ = ["AuditAnswers", "ChildAnswers", "answers_of"]
@@ -69,15 +69,7 @@ class ChildAnswers:
             raise _refused("audit took too long", 503, "Narrow it by `since` and `until`.") from None
         finally:
             self._callers -= 1
-        if (fault := found.get("fault")) is not None:
-            raise CallRefused(
-                fault["message"],
-                reference=fault["reference"],
-                status=fault["status"],
-                detail=fault["detail"],
-                hint=fault["hint"],
-                position=fault.get("position"),
-            )
+        raise_fault(found)
         return found
 
     @property

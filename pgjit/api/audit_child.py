@@ -12,12 +12,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-__all__ = ["COMMAND", "AnswerUnusable", "AuditChild"]
+from pgjit.api.refusals import CallRefused
+
+__all__ = ["COMMAND", "AnswerUnusable", "AuditChild", "raise_fault"]
 
 COMMAND: Final = (sys.executable, "-m", "pgjit.audit.reading.answering")
 _LARGEST: Final = 32 << 20
@@ -117,6 +119,19 @@ class AuditChild:
         except (ValueError, KeyError, TypeError):
             if text := line.decode("utf-8", "replace").strip():
                 self._last_line = text
+
+
+def raise_fault(answer: Mapping[str, Any]) -> None:
+    """Raises CallRefused if `answer` is the `fault` that the process found in the question, or in the journal."""
+    if (fault := answer.get("fault")) is not None:
+        raise CallRefused(
+            fault["message"],
+            reference=fault["reference"],
+            status=fault["status"],
+            detail=fault["detail"],
+            hint=fault["hint"],
+            position=fault.get("position"),
+        )
 
 
 def _answer(output: bytes) -> dict[str, Any]:

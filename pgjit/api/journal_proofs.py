@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pgjit.api.audit_child import AnswerUnusable, AuditChild
+from pgjit.api.audit_child import AnswerUnusable, AuditChild, raise_fault
 from pgjit.api.refusals import CallRefused
 from pgjit.audit.durable_file import replace_file
 
@@ -153,14 +153,7 @@ class ChildProofs:
             ) from None
         finally:
             self._callers -= 1
-        if (fault_of := found.get("fault")) is not None:
-            raise CallRefused(
-                fault_of["message"],
-                reference=fault_of["reference"],
-                status=fault_of["status"],
-                detail=fault_of["detail"],
-                hint=fault_of["hint"],
-            )
+        raise_fault(found)
         return found
 
     async def _answer(self, child: AuditChild, question: Document) -> Document:

@@ -90,6 +90,13 @@ class ApiServices:
             raise CallRefused("this node cannot revoke", reference="revocation-unavailable", status=503)
         return self.revocations
 
+    @property
+    def answers(self) -> AuditAnswers:
+        """Raises CallRefused where there is no journal to read."""
+        if self.audit is None:
+            raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
+        return self.audit
+
 
 def _call(request: Request) -> ApiCall:
     return ApiCall(request, request.app.state.calls)

@@ -19,7 +19,7 @@ from pgjit.api.caller import CallerRole
 from pgjit.api.calls import ApiCall
 from pgjit.api.cursor import Position, read_cursor, write_cursor
 from pgjit.api.endpoints.requests import RequestId
-from pgjit.api.refusals import CallRefused, InvalidCall
+from pgjit.api.refusals import InvalidCall
 from pgjit.api.services import ApiServices, TheCall, TheServices
 
 __all__ = ["router"]
@@ -111,9 +111,7 @@ class SqlRowsJson(BaseModel):
 @router.post("/audit/sql")
 async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJson:
     """One SELECT over the views executions, windows, sessions, requests, logins and records, as `pgjit audit sql`."""
-    role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(call, services)
-    await call.record(role, body.query, whole=True)
+    answers = await _permitted(call, services, query=body.query)
     question = {"ask": "sql", "query": body.query, "limit": body.limit, "characters": body.characters}
     found = await answers.answer(question)
     return SqlRowsJson(**{name: found[name] for name in ("columns", "rows", "more", "complete", "notices")})
@@ -122,18 +120,22 @@ async def sql(body: SqlBody, call: TheCall, services: TheServices) -> SqlRowsJso
 @router.post("/audit/sql.csv", response_class=Response)
 async def sql_csv(body: SqlBody, call: TheCall, services: TheServices) -> Response:
     """The same as CSV, as `pgjit audit sql --csv`; `characters` does not count."""
-    role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(call, services)
-    await call.record(role, body.query, whole=True)
+    answers = await _permitted(call, services, query=body.query)
     found = await answers.answer({"ask": "sql-csv", "query": body.query, "limit": body.limit})
     return _csv("query", found, body.limit)
 
 
-async def _permitted(call: ApiCall, services: ApiServices, chosen: Document | None = None) -> _OneByOne:
-    """Require the role and record the call. `chosen`: what it asks for, where the path does not show it."""
+async def _permitted(
+    call: ApiCall, services: ApiServices, chosen: Document | None = None, *, query: str | None = None
+) -> _OneByOne:
+    """Require the role and record the call. `chosen`: what it asks for, where the path does not show it; or `query`,
+    of which nothing is left out."""
     role = call.require(CallerRole.AUDITOR, CallerRole.ADMIN)
-    answers = _answers(call, services)
-    await call.record(role, None if chosen is None else json.dumps(chosen, ensure_ascii=True))
+    answers = _OneByOne(services.answers, call)
+    if query is not None:
+        await call.record(role, query, whole=True)
+    else:
+        await call.record(role, None if chosen is None else json.dumps(chosen, ensure_ascii=True))
     return answers
 
 
@@ -147,12 +149,6 @@ class _OneByOne:
     async def answer(self, question: Document) -> Document:
         async with self._call.turn():
             return await self._answers.answer(question)
-
-
-def _answers(call: ApiCall, services: ApiServices) -> _OneByOne:
-    if services.audit is None:
-        raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
-    return _OneByOne(services.audit, call)
 
 
 def _csv(name: str, found: Document, limit: int) -> Response:

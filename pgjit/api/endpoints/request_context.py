@@ -6,17 +6,17 @@ activity is read from the journal, which takes a moment.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from pgjit.api.caller import CallerRole
 from pgjit.api.endpoints.access import PolicyAccessJson, policy_access
-from pgjit.api.endpoints.requests import RequestId, reader_role, reviewer_of, visible_request
+from pgjit.api.endpoints.requests import RequestId, read_request, reviewer_of
 from pgjit.api.endpoints.windows import sees_window, with_budgets
 from pgjit.api.grant_shapes import RequestJson, WindowDetailJson
-from pgjit.api.refusals import CallRefused, RoleRequired
+from pgjit.api.refusals import RoleRequired
 from pgjit.api.services import ApiServices, TheCall, TheServices
 from pgjit.errors import PgjitError
 from pgjit.grants.listing import WindowFilter
@@ -85,7 +85,7 @@ async def context(
     request_id: RequestId, call: TheCall, services: TheServices, windows: Count = 5
 ) -> RequestContextJson:
     """What a request's policy opens now, what the same identity did lately, and whether the caller may decide."""
-    found = await _readable(request_id, call, services)
+    found = await read_request(request_id, call, services)
     policy = services.policies.get(found.ask.policy)
     latest, more = await _latest_windows(found, windows, call, services)
     locks = await services.store.locks(services.clock()) if call.caller.reads_all else None
@@ -103,26 +103,16 @@ async def context(
 @router.get("/requests/{request_id}/activity")
 async def activity(request_id: RequestId, call: TheCall, services: TheServices, windows: Count = 5) -> ActivityJson:
     """What ran in the latest windows of the same identity, from this node's journal."""
-    found = await _readable(request_id, call, services)
+    found = await read_request(request_id, call, services)
     latest, _ = await _latest_windows(found, windows, call, services)
     if not latest:
         return ActivityJson(windows=[], complete=True)
-    if services.audit is None:
-        raise CallRefused("this node cannot read its journal", reference="audit-unavailable", status=503)
-    question = {"ask": "activity", "names": [each.id for each in latest]}
+    answers, question = services.answers, {"ask": "activity", "names": [each.id for each in latest]}
     async with call.turn():
-        answer: dict[str, Any] = await services.audit.answer(question)
+        answer = await answers.answer(question)
     return ActivityJson(
         windows=[WindowActivityJson(**each) for each in answer["windows"]], complete=answer["complete"]
     )
-
-
-async def _readable(request_id: str, call: TheCall, services: ApiServices) -> Request:
-    """The request, after the call was recorded if it is somebody else's."""
-    found = await visible_request(request_id, call, services)
-    if found.ask.identity != call.caller.key:
-        await call.record(reader_role(call.caller), f"request {request_id}")
-    return found
 
 
 async def _latest_windows(

@@ -25,7 +25,7 @@ from pgjit.grants.reviewers import Reviewer
 from pgjit.policy.choose import check_requirements
 from pgjit.policy.policy import Policy
 
-__all__ = ["RequestId", "reader_role", "reviewer_of", "router", "visible_request"]
+__all__ = ["RequestId", "read_request", "reader_role", "reviewer_of", "router"]
 
 router = APIRouter(tags=["requests"])
 RequestId = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\x21-\x2e\x30-\x7e]+$")]
@@ -97,10 +97,7 @@ async def requests(
 @router.get("/requests/{request_id}")
 async def request(request_id: RequestId, call: TheCall, services: TheServices) -> RequestJson:
     """One request."""
-    found = await visible_request(request_id, call, services)
-    if found.ask.identity != call.caller.key:
-        await call.record(reader_role(call.caller), f"request {request_id}")
-    return RequestJson.of(found)
+    return RequestJson.of(await read_request(request_id, call, services))
 
 
 @router.post("/requests/{request_id}/approve", response_model=RequestJson)
@@ -152,11 +149,16 @@ def reader_role(caller: Caller) -> CallerRole:
     return caller.strongest(reading) or CallerRole.REQUESTER
 
 
-async def visible_request(request_id: str, call: TheCall, services: ApiServices) -> Request:
-    """Raises RequestUnknown, also for a request that the caller may not see."""
+async def read_request(request_id: str, call: TheCall, services: ApiServices) -> Request:
+    """The request, after the call was recorded if it is somebody else's.
+
+    Raises RequestUnknown, also for a request that the caller may not see.
+    """
     found = await services.requests.get(request_id)
     if not _sees(call.caller, found):
         raise RequestUnknown(request_id)
+    if found.ask.identity != call.caller.key:
+        await call.record(reader_role(call.caller), f"request {request_id}")
     return found
 
 
