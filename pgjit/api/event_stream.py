@@ -90,7 +90,7 @@ class EventStream:
         return f"event: live\ndata: {text}\n\n"
 
     def _changed_store(self) -> str:
-        """It says nothing of what has changed, so everybody may know it."""
+        """It does not reveal what has changed, so everybody may know it."""
         now = time.monotonic()
         if self._feed.changes == self._seen_changes or now < self._next_change:
             return ""

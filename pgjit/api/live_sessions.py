@@ -17,7 +17,7 @@ from pgjit.proxy.registry import Registry, SessionView
 __all__ = ["LIVE_SECONDS", "LiveSessions"]
 
 LIVE_SECONDS: Final = 2.0
-_MOST: Final = 200  # sessions in one event, the latest; `more` says that there are others
+_MOST: Final = 200  # sessions in one event, the latest; `more` shows that there are others
 
 
 class LiveSessions:

@@ -1,4 +1,4 @@
-"""When the journal cannot be read now: the page says what is not known and how far it is, and shows nothing old."""
+"""When the journal cannot be read now: the page lists what is not known, shows the progress, and nothing old."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_away(problem: ConsoleApiProblem) -> bool:
 
 
 def away_of(problem: ConsoleApiProblem | None, response: HTMLResponse) -> HTMLResponse:
-    """The response with `Retry-After`, where the API says when."""
+    """The response with `Retry-After`, where the API has given it."""
     if problem is not None and problem.retry_after is not None:
         response.headers["retry-after"] = str(problem.retry_after)
     return response

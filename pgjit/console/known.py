@@ -1,4 +1,4 @@
-"""A part of a page that may not be known now: the page says so, and shows the rest.
+"""A part of a page that may not be known now: the page reports that, and shows the rest.
 
 Decides which refusals of the API these are: those of a store, a journal or a directory that is away or busy. Others
 concern the whole page.

@@ -171,7 +171,7 @@ class ProviderLogin:
             self._note_client(accepted=True)
             return _tokens(answer)
         error = _name(str(answer.get("error", "nothing")))
-        if error == "invalid_client":  # it says nothing about the person: their sign-in does not end for it
+        if error == "invalid_client":  # not about the person, so their sign-in does not end
             self._note_client(accepted=False)
             raise _unavailable(f"does not accept the console's client id or secret (`{error}`)")
         if response.status_code >= 500 or error in ("temporarily_unavailable", "server_error"):

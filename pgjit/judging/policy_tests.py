@@ -1,4 +1,4 @@
-"""Runs the tests beside policies, and says what each gave and what none covers. It reads the test files.
+"""Runs the tests beside policies, and reports the result of each and what none covers. It reads the test files.
 
 `pgjit policy test` and the HTTP API share it. It decides nothing: `suite.py` decides whether an outcome is the
 expected one, `coverage.py` what is covered.

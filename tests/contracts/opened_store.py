@@ -1,4 +1,4 @@
-"""A store that is open during each test, for the contracts of stores. A test file's subclass says how one is made."""
+"""A store that is open during each test, for the contracts of stores. A test file's subclass makes one."""
 
 from __future__ import annotations
 

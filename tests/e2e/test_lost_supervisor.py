@@ -1,4 +1,4 @@
-"""A worker that has lost its supervisor opens no session, says why, and keeps no place of a login that it refused."""
+"""A worker that has lost its supervisor opens no session, reports why, and keeps no place of a refused login."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class _OneByOne:
 
 
 def _csv(name: str, found: Document, limit: int) -> Response:
-    """The name of a file that does not have all says so: it is kept without these headers."""
+    """The file. Its name shows whether it lacks rows, because it is kept without these headers."""
     name = f"{name}-first-{limit}" if found["more"] else name
     headers = {
         "content-disposition": f'attachment; filename="{name}.csv"',

@@ -21,7 +21,7 @@ __all__ = ["NotProvable", "ProvedJournal", "configured_keys", "journal_keys", "j
 
 
 class NotProvable(ValueError):
-    """The places and keys do not go together; the text says why."""
+    """The places and keys do not go together; the text has the reason."""
 
 
 class ProvedJournal(NamedTuple):

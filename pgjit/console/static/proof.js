@@ -1,4 +1,4 @@
-// Shows how far a verification is, and its result when it is over. Every quarter of it is said to screen readers.
+// Shows how far a verification is, and its result when it is over. Screen readers get every quarter of it.
 
 const EVERY = 2000; // milliseconds
 const FIRST = 700; // a small journal is verified by then
@@ -22,7 +22,7 @@ if (line !== null) {
     try {
       const answer = await fetch("/proof/progress", { headers: { accept: "application/json" } });
       if (answer.status === 401 || answer.status === 403) {
-        location.reload(); // the sign-in is over, or the role is gone: the page says so
+        location.reload(); // the sign-in is over, or the role is gone: the page shows it
         return;
       }
       const state = answer.ok ? await answer.json() : null;

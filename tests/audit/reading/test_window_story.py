@@ -1,4 +1,4 @@
-"""The story of a window says what was written, and nothing else."""
+"""The story of a window lists what was written, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of the proxy for each idle session, while many are open at once. Where they do not fit, it says why."""
+"""Memory of the proxy for each idle session, while many are open at once. Reports why they do not fit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAUSE = 0.2
 
 
 class NotOpened(Exception):
-    """So many sessions could not be opened. The text says why."""
+    """So many sessions could not be opened. The text has the reason."""
 
 
 def cases(effort: Effort) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A statement is tried in a browser, by keyboard alone; health is read again by itself, and says when it cannot."""
+"""A statement is tried in a browser, by keyboard alone; health is read again by itself, or reported as unread."""
 
 from __future__ import annotations
 
