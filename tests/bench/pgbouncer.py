@@ -18,6 +18,7 @@ from pgjit.demo.certificates import Certificates
 from tests.bench.ports import await_port, free_port
 from tests.bench.postgres import DATABASE, ROLE, account
 from tests.run.processes import own
+from tests.run.programs import find
 
 __all__ = ["Pgbouncer", "close_server_connections", "pgbouncer_version", "run_pgbouncer"]
 
@@ -28,13 +29,9 @@ class Pgbouncer:
     group: int
 
 
-def _program() -> str | None:
-    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
-
-
 def pgbouncer_version() -> str | None:
     """None where it is not installed."""
-    program = _program()
+    program = find("pgbouncer")
     if program is None:
         return None
     shown = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=30)
@@ -46,7 +43,7 @@ def run_pgbouncer(
     folder: Path, certificates: Certificates, host: str, port: int, password: str
 ) -> Iterator[Pgbouncer]:
     """In front of the server at that host, a Unix socket's folder or an address."""
-    program = _program()
+    program = find("pgbouncer")
     assert program is not None
     home = folder / f"pgbouncer-{port}"
     home.mkdir()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from pgjit.api.caller import CallerRole
@@ -38,13 +39,12 @@ class Path:
 
 def paths() -> Iterator[Path]:
     for entry in PAGES:
-        yield from _of(entry.router.routes, entry.roles)
-    yield from _of(sign_in.routes, tuple(CallerRole))
+        yield from _of(entry.router, entry.roles)
+    yield from _of(sign_in, tuple(CallerRole))
 
 
-def _of(routes: list[object] | list[APIRoute] | object, roles: tuple[CallerRole, ...]) -> Iterator[Path]:
-    assert isinstance(routes, list)
-    for route in routes:
+def _of(router: APIRouter, roles: tuple[CallerRole, ...]) -> Iterator[Path]:
+    for route in router.routes:
         assert isinstance(route, APIRoute)
         for method in sorted(route.methods or ()):
             yield Path(method, route.path, roles)
