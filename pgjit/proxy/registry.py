@@ -5,7 +5,7 @@ and so its backend, by the cancel key.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -130,6 +130,11 @@ class Registry:
     def views(self) -> list[SessionView]:
         """All live sessions, for people to see."""
         return [view for session in self if (view := session.view) is not None]
+
+    def views_of(self, window_ids: Collection[str]) -> list[SessionView]:
+        """Those of some windows. It looks at no others."""
+        found = (session for session in self if session.window_id in window_ids)
+        return [view for session in found if (view := session.view) is not None]
 
     def latest_views(self, most: int) -> list[SessionView]:
         """Those of the sessions that opened last, the latest first. It looks at no others."""

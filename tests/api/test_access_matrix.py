@@ -96,6 +96,10 @@ class Registered:
     view: SessionView
     backend_pid = None
 
+    @property
+    def window_id(self) -> str:
+        return self.view.window
+
 
 async def furnished(api: People) -> str:
     """A request, windows, a session and a lock of the requester; the id of the request."""

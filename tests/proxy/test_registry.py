@@ -19,6 +19,11 @@ class Live:
     cancel_secret: bytes
     window_id: str = "w_1"
 
+    @property
+    def view(self) -> str | None:
+        """A session that is not open yet, or has ended, has none."""
+        return None if self.cancel_secret == b"" else f"view of {self.backend_pid}"
+
 
 def registry_of(*sessions: Live) -> Registry:
     registry = Registry()
@@ -57,3 +62,15 @@ def test_a_session_that_ended_is_not_found_and_its_twin_is() -> None:
     assert [registry.by_cancel_key(7, secret) for secret in (b"abcd", b"wxyz")] == [None, cast(Session, TWIN)]
     assert len(registry) == 2
     assert len(registry.of_window("w_1")) == 2
+
+
+class Unseen(Live):
+    @property
+    def view(self) -> str | None:
+        raise AssertionError("it was looked at")
+
+
+def test_the_views_of_some_windows_look_at_no_other_session() -> None:
+    registry = registry_of(Live(1, b"a"), Live(2, b"", "w_2"), Live(3, b"c", "w_2"), Unseen(4, b"d", "w_3"))
+    assert cast(list[str], registry.views_of({"w_1", "w_2", "w_9"})) == ["view of 1", "view of 3"]
+    assert registry.views_of(()) == []

@@ -156,8 +156,9 @@ def actor_of(call: TheCall) -> Actor:
 
 async def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
     """With their sessions on all nodes; null where the store cannot be read."""
-    elsewhere = await sessions_elsewhere(services, window_ids=[each.id for each in found]) if found else []
-    sessions = Counter(view.window for view in services.registry.views())
+    window_ids = {each.id for each in found}
+    elsewhere = await sessions_elsewhere(services, window_ids=window_ids) if found else []
+    sessions = Counter(view.window for view in services.registry.views_of(window_ids))
     sessions.update(each.window.id for each in elsewhere or ())
     now = services.clock()
     return [WindowJson.of(each, now, None if elsewhere is None else sessions[each.id]) for each in found]
@@ -165,7 +166,8 @@ async def shown(found: list[Window], services: ApiServices) -> list[WindowJson]:
 
 async def with_budgets(found: Sequence[Window], services: ApiServices) -> list[WindowDetailJson]:
     """The windows of `shown`, each with its usage. A node that has sessions of a window knows more than the store."""
-    live = {view.window: view.used for view in services.registry.views() if view.used is not None}
+    views = services.registry.views_of({each.id for each in found})
+    live = {view.window: view.used for view in views if view.used is not None}
     used = [live.get(each.id) or await _stored_usage(each.id, services) for each in found]
     return [
         WindowDetailJson(
