@@ -13,9 +13,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from typing import Any, Final
 
 from pgjit.audit.reading.record_words import proof_words, record_words, who_words
-from pgjit.console.shown import count_text, plain_text
+from pgjit.console.shown import count_text, plain_text, size_text
 
-__all__ = ["event_for_page", "for_pages", "size_text"]
+__all__ = ["event_for_page", "for_pages"]
 
 _LONGEST: Final = 500  # characters of a statement
 _STATE: Final = b"event: live\n"
@@ -108,11 +108,3 @@ def _statement(running: Mapping[str, Any]) -> str:
     text = " ".join(str(running["statement"]).split())
     cut = running["more"] or len(text) > _LONGEST
     return plain_text(text[:_LONGEST]) + ("…" if cut else "")
-
-
-def size_text(size: int | None) -> str:
-    """A number of bytes."""
-    if size is None or size < 10_000:
-        return count_text(size) + ("" if size is None else " B")
-    unit, name = (1000, "kB") if size < 10_000_000 else (1_000_000, "MB")
-    return f"{count_text(round(size / unit))} {name}"

@@ -24,6 +24,7 @@ __all__ = [
     "relative_text",
     "shown",
     "shown_lines",
+    "size_text",
 ]
 
 
@@ -73,6 +74,14 @@ def length_text(seconds: float | None, *, parts: int = 2) -> str:
 def count_text(value: int | None) -> str:
     """A number with a narrow space between thousands."""
     return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def size_text(size: int | None) -> str:
+    """A number of bytes."""
+    if size is None or size < 10_000:
+        return count_text(size) + ("" if size is None else " B")
+    unit, name = (1000, "kB") if size < 10_000_000 else (1_000_000, "MB")
+    return f"{count_text(round(size / unit))} {name}"
 
 
 def shown(value: object) -> Markup:

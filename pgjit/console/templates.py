@@ -17,7 +17,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from pgjit.console.shown import count_text, length_text, moment_markup, plain_text, prose, shown, shown_lines
+from pgjit.console.shown import (
+    count_text,
+    length_text,
+    moment_markup,
+    plain_text,
+    prose,
+    shown,
+    shown_lines,
+    size_text,
+)
 
 __all__ = ["StaticFile", "Templates", "static_files"]
 
@@ -81,6 +90,7 @@ def _compiled() -> Environment:
         shown=shown,
         shown_lines=shown_lines,
         plain_text=plain_text,
+        size=size_text,
     )
     for name in environment.list_templates():
         environment.get_template(name)

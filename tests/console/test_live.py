@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from pgjit.console.live_events import _state, event_for_page, for_pages, size_text
+from pgjit.console.live_events import _state, event_for_page, for_pages
+from pgjit.console.shown import size_text
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.scope import ScopeKind
 from tests.api.people import AUDITORS, NOW, PEOPLE, KnownGroups, who
