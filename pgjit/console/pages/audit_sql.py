@@ -137,7 +137,7 @@ def _show(
             status=200 if problem is None else problem.status,
             query=query,
             limit=limit,
-            limits=_LIMITS,
+            limits=[(each, each) for each in _LIMITS],
             examples=EXAMPLES,
             saved=saved,
             problem=problem,
