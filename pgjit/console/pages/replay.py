@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from pgjit.audit.reading.record_words import outcome_words, record_words
+from pgjit.console.list_part import list_part
 from pgjit.console.page import ThePage
 
 __all__ = ["ReplayStep", "router", "steps_of"]
@@ -48,18 +49,13 @@ class ReplayStep:
 async def replay(page: ThePage, session_id: str, begin: Text = None) -> Response:
     """The steps of a session from `begin` on."""
     found = await page.api.get(f"/audit/sessions/{session_id}")
-    first = int(begin) if begin is not None and begin.isascii() and begin.isdigit() and len(begin) < 7 else 1
-    first = max(1, first)
     steps = steps_of(found["records"])
-    shown = steps[first - 1 : first - 1 + _PER_PAGE]
     return page.show(
         "replay.html",
         session=found["session"],
         session_id=session_id,
-        steps=shown,
-        begin=first,
+        part=list_part(steps, begin or "", _PER_PAGE),
         count=len(steps),
-        following=first + _PER_PAGE if first - 1 + _PER_PAGE < len(steps) else None,
         more=found["more"],
         complete=found["complete"],
     )

@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from pgjit.api.caller import CallerRole
 from pgjit.audit.reading.record_words import record_words
 from pgjit.console.known import KnownPart, known
+from pgjit.console.list_part import list_part
 from pgjit.console.page import ConsolePage, TheForm, ThePage
 from pgjit.console.refusals import ConsoleApiProblem
 from pgjit.console.timeline import outcome_of, timeline_of
@@ -57,8 +58,7 @@ async def windows(
 @router.get("/windows/{window_id}")
 async def window(page: ThePage, window_id: str, catalog: Text = None, begin: Text = None) -> Response:
     """The story of a window. `catalog`: with what drivers ask the catalogs; `begin`: the first execution shown."""
-    number = int(begin) if begin is not None and begin.isascii() and begin.isdigit() and len(begin) < 7 else 1
-    return await _shown(page, window_id, catalog=bool(catalog), begin=max(1, number))
+    return await _shown(page, window_id, catalog=bool(catalog), begin=begin or "")
 
 
 @router.post("/windows/{window_id}/revoke")
@@ -90,13 +90,14 @@ async def _shown(
     window_id: str,
     *,
     catalog: bool = False,
-    begin: int = 1,
+    begin: str = "",
     fault: ConsoleApiProblem | None = None,
 ) -> Response:
     found = await page.api.get(f"/windows/{window_id}")
     request = await _request_of(page, found)
     story = await _story_of(page, window_id, catalog)
     executions = [] if story is None or story.value is None else story.value["executions"]
+    part = list_part(executions, begin, _PER_PAGE)
     identity = found["identity"]
     return page.show(
         "window.html",
@@ -108,11 +109,8 @@ async def _shown(
         sessions=[] if story is None or story.value is None else story.value["sessions"],
         totals={} if story is None or story.value is None else {"written": [], **story.value["totals"]},
         timeline=timeline_of(executions),
-        shown_executions=[(number, each, outcome_of(each)) for number, each in enumerate(executions, 1)][
-            begin - 1 : begin - 1 + _PER_PAGE
-        ],
-        begin=begin,
-        following=begin + _PER_PAGE if begin - 1 + _PER_PAGE < len(executions) else None,
+        part=part,
+        shown_executions=[(number, each, outcome_of(each)) for number, each in enumerate(part.items, part.begin)],
         in_story=len(executions),
         catalog=catalog,
         own=f"{identity['tid']}/{identity['oid']}" == page.person.identity,
