@@ -1,4 +1,7 @@
-"""When the journal cannot be read now: the page lists what is not known, shows the progress, and nothing old."""
+"""When the journal has no answer: the page lists what is not known, shows the progress, and nothing old.
+
+Decides which problems a page shows beside its form: those of the question, and those that end by themselves.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from fastapi.responses import HTMLResponse
 
 from pgjit.console.refusals import ConsoleApiProblem
 
-__all__ = ["away_of", "is_away", "tried"]
+__all__ = ["away_of", "is_away", "shown_problem", "tried"]
 
 _UNAVAILABLE: Final = 503
+_NOT_ACCEPTED: Final = (400, 422)
 
 
 async def tried(call: Awaitable[dict[str, Any]]) -> dict[str, Any] | ConsoleApiProblem:
@@ -25,6 +29,13 @@ async def tried(call: Awaitable[dict[str, Any]]) -> dict[str, Any] | ConsoleApiP
 def is_away(problem: ConsoleApiProblem) -> bool:
     """Whether the same question may have an answer later."""
     return problem.status == _UNAVAILABLE
+
+
+def shown_problem(problem: ConsoleApiProblem) -> ConsoleApiProblem:
+    """A problem of the question, or of the time: the page shows it beside its form. Raises every other one."""
+    if problem.status not in _NOT_ACCEPTED and not is_away(problem):
+        raise problem
+    return problem
 
 
 def away_of(problem: ConsoleApiProblem | None, response: HTMLResponse) -> HTMLResponse:

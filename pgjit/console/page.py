@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from pgjit.api.caller import Caller, CallerRole, is_person
 from pgjit.api.gate import connection_of, read_body
 from pgjit.api.refusals import BearerRefused
-from pgjit.console.api_client import ConsoleApi
+from pgjit.console.api_client import ApiStream, ConsoleApi
 from pgjit.console.cookie_secret import base64url, same, unbase64url
 from pgjit.console.cookies import NOTICE, cookie, set_cookie
 from pgjit.console.form import PageForm, read_form
@@ -49,6 +49,10 @@ class Person:
     def identity(self) -> str:
         """`TENANT/OBJECT`."""
         return self.key.text
+
+    def is_identity(self, identity: Mapping[str, Any]) -> bool:
+        """Whether it is the person: `identity` as the API has it."""
+        return f"{identity['tid']}/{identity['oid']}" == self.identity
 
     def has(self, *roles: CallerRole) -> bool:
         """Whether the person has one of `roles`."""
@@ -116,6 +120,11 @@ class ConsolePage:
             text = base64url(notice[:_MOST_NOTICE].encode())
             set_cookie(response, NOTICE, f"{text}.{self.signed_in.secret.sign(text)}", seconds=60)
         return response
+
+    def file(self, stream: ApiStream) -> StreamingResponse:
+        """A file of the API, under the name that it has there, sent while the API writes it."""
+        headers = {"content-disposition": stream.headers["content-disposition"]}
+        return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
 
     @property
     def open_pages(self) -> list[PageEntry]:

@@ -11,10 +11,9 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from pgjit.console.address_query import read_address_query
-from pgjit.console.audit_away import away_of, is_away, tried
+from pgjit.console.audit_away import away_of, is_away, shown_problem, tried
 from pgjit.console.audit_filters import FILTERS, read_filters
 from pgjit.console.page import ThePage
 from pgjit.console.refusals import ConsoleApiProblem
@@ -41,9 +40,7 @@ async def audit(page: ThePage) -> Response:
     found, saved = await asyncio.gather(
         tried(page.api.get("/audit/executions", asked)), tried(page.api.get("/audit/searches"))
     )
-    problem = found if isinstance(found, ConsoleApiProblem) else None
-    if problem is not None and problem.status not in (400, 422) and not is_away(problem):
-        raise problem
+    problem = shown_problem(found) if isinstance(found, ConsoleApiProblem) else None
     return away_of(
         problem,
         page.show(
@@ -65,9 +62,7 @@ async def audit(page: ThePage) -> Response:
 async def executions_csv(page: ThePage) -> Response:
     """The same search as a file."""
     filters = read_filters(page.request.url.query)
-    stream = await page.api.stream("/audit/executions.csv", filters.given)
-    headers = {"content-disposition": stream.headers["content-disposition"]}
-    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
+    return page.file(await page.api.stream("/audit/executions.csv", filters.given))
 
 
 @router.get("/audit/executions/{session}/{number}")

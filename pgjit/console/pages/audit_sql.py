@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from pgjit.console.address_query import QueryField, read_address_query
-from pgjit.console.audit_away import away_of, is_away, tried
+from pgjit.console.audit_away import away_of, shown_problem, tried
 from pgjit.console.page import ConsolePage, TheForm, ThePage
 from pgjit.console.refusals import ConsoleApiProblem
+from pgjit.judging.text_position import line_at
 
 __all__ = ["router"]
 
@@ -101,7 +101,7 @@ async def run(page: ThePage, form: TheForm) -> Response:
     asked = {"query": query, "limit": int(limit), "characters": _CELL}
     found, saved = await asyncio.gather(tried(page.api.post("/audit/sql", asked)), _saved(page))
     if isinstance(found, ConsoleApiProblem):
-        return _show(page, query, saved, limit=limit, problem=_shown_here(found))
+        return _show(page, query, saved, limit=limit, problem=shown_problem(found))
     return _show(page, query, saved, limit=limit, found=found)
 
 
@@ -109,16 +109,8 @@ async def _csv(page: ConsolePage, query: str) -> Response:
     try:
         stream = await page.api.stream("/audit/sql.csv", body={"query": query, "limit": _CSV_ROWS})
     except ConsoleApiProblem as problem:
-        return _show(page, query, await _saved(page), problem=_shown_here(problem))
-    headers = {"content-disposition": stream.headers["content-disposition"]}
-    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
-
-
-def _shown_here(problem: ConsoleApiProblem) -> ConsoleApiProblem:
-    """A problem of the query, or of the time; raises every other one."""
-    if problem.status not in (400, 422) and not is_away(problem):
-        raise problem
-    return problem
+        return _show(page, query, await _saved(page), problem=shown_problem(problem))
+    return page.file(stream)
 
 
 def _show(
@@ -185,13 +177,12 @@ def _fault_place(query: str, position: object) -> dict[str, Any] | None:
     """Where the query is wrong: line and column from 1, and the text around."""
     if not isinstance(position, int) or not 0 < position <= len(query) + 1:
         return None
-    begin = query.rfind("\n", 0, position - 1) + 1
-    end = query.find("\n", position - 1)
-    end = len(query) if end < 0 else end
+    number, start, line = line_at(query, position)
+    column = position - start
     return {
-        "line": query.count("\n", 0, position - 1) + 1,
-        "column": position - begin,
-        "before": query[max(begin, position - 1 - _AROUND) : position - 1],
-        "at": query[position - 1 : position] if position <= end else "",
-        "after": query[position : min(end, position + _AROUND)],
+        "line": number,
+        "column": column,
+        "before": line[max(0, column - 1 - _AROUND) : column - 1],
+        "at": line[column - 1 : column],
+        "after": line[column : column + _AROUND],
     }

@@ -153,8 +153,6 @@ async def _shown(
     except ConsoleApiProblem as problem:
         raise (fault if fault is not None and problem.status == 404 else problem) from None
     ran = await known(page.api.get(f"/requests/{request_id}/activity")) if activity else None
-    identity = context["request"]["identity"]
-    own = f"{identity['tid']}/{identity['oid']}" == page.person.identity
     return page.show(
         "request.html",
         status=200 if fault is None else fault.status,
@@ -163,7 +161,7 @@ async def _shown(
         granted=granted_seconds(context["request"]),
         activity=ran,
         by_window={} if ran is None or ran.value is None else {each["window"]: each for each in ran.value["windows"]},
-        own=own,
+        own=page.person.is_identity(context["request"]["identity"]),
         fault=fault,
         comment=comment,
     )

@@ -28,7 +28,6 @@ router = APIRouter()
 _LISTS_SESSIONS: Final = (CallerRole.REQUESTER, CallerRole.AUDITOR, CallerRole.ADMIN)
 _SHOWN: Final = 25
 """Sessions and windows: the page stays small, and `static/live.js` knows the number."""
-_READS_ALL: Final = (CallerRole.AUDITOR, CallerRole.ADMIN)
 _KINDS: Final = ("identity", "policy", "connection", "all")
 _BACK: Final = re.compile(r"/live|/windows/[A-Za-z0-9_.-]{1,100}")
 Text = Annotated[str | None, Query(max_length=512)]
@@ -44,9 +43,9 @@ async def live(page: ThePage, sessions: Text = None, windows: Text = None) -> Re
         if listed.value is not None:
             listed.value["items"].sort(key=_longest_first)
     opened = await known(page.api.get("/windows", {"state": "open", "limit": _SHOWN, "cursor": windows}))
-    locks = await known(page.api.get("/locks", {"limit": 50})) if page.person.has(*_READS_ALL) else None
+    locks = await known(page.api.get("/locks", {"limit": 50})) if page.caller.reads_all else None
     return page.show(
-        "live.html", sessions=listed, windows=opened, locks=locks, every=page.person.has(*_READS_ALL), kinds=_KINDS
+        "live.html", sessions=listed, windows=opened, locks=locks, every=page.caller.reads_all, kinds=_KINDS
     )
 
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Response
-from fastapi.responses import StreamingResponse
 
 from pgjit.audit.proof.inclusion_file import InclusionFile
 from pgjit.audit.proof.note import NoteRejected, VerifierKey
@@ -55,9 +54,7 @@ async def record(page: ThePage) -> Response:
 @router.get("/proof/record/file")
 async def record_file(page: ThePage) -> Response:
     """The same as a file, for somebody who has only the public key."""
-    stream = await page.api.stream("/audit/proof", _given(page))
-    headers = {"content-disposition": stream.headers["content-disposition"]}
-    return StreamingResponse(aiter(stream), media_type=stream.media_type, headers=headers)
+    return page.file(await page.api.stream("/audit/proof", _given(page)))
 
 
 @router.get("/proof/check")

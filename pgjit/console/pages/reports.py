@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pgjit.audit.reading.csv_text import csv_text
 from pgjit.audit.reading.report_plots import bars_of, plot_summary, report_plot
 from pgjit.console.address_query import QueryField, read_address_query
-from pgjit.console.audit_away import away_of, is_away
+from pgjit.console.audit_away import away_of, shown_problem
 from pgjit.console.page import ThePage
 from pgjit.console.refusals import ConsoleApiProblem, NoSuchPage
 
@@ -43,9 +43,7 @@ async def reports(page: ThePage) -> Response:
     try:
         found = await page.api.get("/audit/report", period)
     except ConsoleApiProblem as refused:
-        if refused.status not in (400, 422) and not is_away(refused):
-            raise
-        problem = refused
+        problem = shown_problem(refused)
     parts = [] if found is None else [_part(name, part) for name, part in found["parts"].items()]
     return away_of(
         problem,

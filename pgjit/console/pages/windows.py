@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from pgjit.api.caller import CallerRole
 from pgjit.audit.reading.record_words import record_words
 from pgjit.console.known import KnownPart, known
 from pgjit.console.list_part import list_part
@@ -25,7 +24,6 @@ __all__ = ["router"]
 
 router = APIRouter()
 STATES: Final = ("open", "ending", "ended", "all")
-_AUDIT: Final = (CallerRole.AUDITOR, CallerRole.ADMIN)
 _PER_PAGE: Final = 100
 _SHOWN_AGAIN: Final = (409, 422)
 Text = Annotated[str | None, Query(max_length=512)]
@@ -98,7 +96,6 @@ async def _shown(
     story = await _story_of(page, window_id, catalog)
     executions = [] if story is None or story.value is None else story.value["executions"]
     part = list_part(executions, begin, _PER_PAGE)
-    identity = found["identity"]
     return page.show(
         "window.html",
         status=200 if fault is None else fault.status,
@@ -113,7 +110,7 @@ async def _shown(
         shown_executions=[(number, each, outcome_of(each)) for number, each in enumerate(part.items, part.begin)],
         in_story=len(executions),
         catalog=catalog,
-        own=f"{identity['tid']}/{identity['oid']}" == page.person.identity,
+        own=page.person.is_identity(found["identity"]),
         fault=fault,
     )
 
@@ -130,7 +127,7 @@ async def _request_of(page: ConsolePage, window: dict[str, Any]) -> KnownPart | 
 
 async def _story_of(page: ConsolePage, window_id: str, catalog: bool) -> KnownPart | None:
     """The window's story from the journal; None for who may not read it. A window of another node is not known."""
-    if not page.person.has(*_AUDIT):
+    if not page.caller.reads_all:
         return None
     try:
         return await known(page.api.get(f"/audit/windows/{window_id}", {"catalog": catalog}))
