@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from tests.bench.bed import PGBOUNCER, PGJIT, Bed
 from tests.bench.effort import Effort
-from tests.bench.figures import Figure, Spread, spread
+from tests.bench.figures import Figure, spread
 from tests.bench.load import Sample, run_load
-from tests.bench.measures.throughput import LOADS
+from tests.bench.measures.throughput import LOADS, load_figures, ways_of_turn
 from tests.bench.pages import OpenPages, SignedIn, sign_in
 from tests.bench.served import run_served
 from tests.bench.watched import read_stall, reset_stall
@@ -56,15 +56,7 @@ def _in_turns(bed: Bed, people: SignedIn, load: str, effort: Effort) -> Iterator
             stalls[turn].append(read_stall(bed.pgjit.stall)[1])
         if pages is not None:
             states.append(pages.states_per_second)
-    rates = {turn: spread([each.rate for each in of]) for turn, of in samples.items()}
-    used = {turn: spread([each.cpu for each in of]) for turn, of in samples.items()}
     for turn in (_NONE, _OPEN):
-        yield Figure(f"{load}{turn}", "transactions", "/s", _ways(rates, turn))
-        yield Figure(f"{load}{turn}", "CPU", "µs", _ways(used, turn))
+        yield from load_figures(f"{load}{turn}", ways_of_turn(samples, turn))
         yield Figure(f"{load}{turn}", "longest CPU", "ms", {PGJIT: spread(stalls[turn])})
     yield Figure(f"{load}{_OPEN}", "states sent", "/s", {PGJIT: spread(states)})
-
-
-def _ways(values: dict[str, Spread], turn: str) -> dict[str, Spread]:
-    beside = {PGBOUNCER: values[PGBOUNCER]} if PGBOUNCER in values else {}
-    return {**beside, PGJIT: values[turn]}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.bed import DIRECT, Bed
+from tests.bench.bed import DIRECT, PGBOUNCER, PGJIT, Bed
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, spread
 from tests.bench.load import Load, Sample, run_load
 
-__all__ = ["LOADS", "measure", "write_scripts"]
+__all__ = ["LOADS", "load_figures", "measure", "ways_of_turn", "write_scripts"]
 
 _SIMPLE = ("-S", "-M", "simple")
 _REPEATED = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;\n"
@@ -44,8 +44,18 @@ def measure(bed: Bed, effort: Effort) -> Iterator[Figure]:
         samples: dict[str, list[Sample]] = {way: [] for way in bed.ways}
         for way in effort.interleaved(bed.ways, case):
             samples[way].append(run_load(bed, way, load, effort))
-        yield Figure(
-            case, "transactions", "/s", {way: spread([each.rate for each in samples[way]]) for way in bed.ways}
-        )
-        proxies = [way for way in bed.ways if way != DIRECT]
-        yield Figure(case, "CPU", "µs", {way: spread([each.cpu for each in samples[way]]) for way in proxies})
+        yield from load_figures(case, samples)
+
+
+def load_figures(case: str, samples: Mapping[str, Sequence[Sample]]) -> Iterator[Figure]:
+    """`samples`: of each way. CPU is that of a proxy."""
+    rates = {way: spread([each.rate for each in of]) for way, of in samples.items()}
+    used = {way: spread([each.cpu for each in of]) for way, of in samples.items() if way != DIRECT}
+    yield Figure(case, "transactions", "/s", rates)
+    yield Figure(case, "CPU", "µs", used)
+
+
+def ways_of_turn(samples: Mapping[str, Sequence[Sample]], turn: str) -> dict[str, Sequence[Sample]]:
+    """Where pgjit is measured in several turns: one of them is its way, next to that of pgbouncer."""
+    beside = {PGBOUNCER: samples[PGBOUNCER]} if PGBOUNCER in samples else {}
+    return {**beside, PGJIT: samples[turn]}

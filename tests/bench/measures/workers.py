@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from tests.bench.bed import PGBOUNCER, PGJIT, Bed
 from tests.bench.effort import Effort
-from tests.bench.figures import Figure, Spread, spread
+from tests.bench.figures import Figure, Spread
 from tests.bench.load import Sample, run_load
 from tests.bench.measures.idle import NotOpened, memory_of_each
-from tests.bench.measures.throughput import LOADS, write_scripts
+from tests.bench.measures.throughput import LOADS, load_figures, ways_of_turn, write_scripts
 from tests.bench.postgres import ROLE
 from tests.bench.room import room_of
 from tests.bench.served import run_served
@@ -63,17 +63,8 @@ def _throughput(bed: Bed, two: Bed, load: str, effort: Effort) -> Iterator[Figur
     for turn in effort.interleaved(turns, f"{load}-w2"):
         served = two if turn == _TWO else bed
         samples[turn].append(run_load(served, turn if turn == PGBOUNCER else PGJIT, LOADS[load], effort))
-    rates = {turn: spread([each.rate for each in samples[turn]]) for turn in turns}
-    used = {turn: spread([each.cpu for each in samples[turn]]) for turn in turns}
     for turn, suffix in ((_ONE, "w1"), (_TWO, "w2")):
-        yield Figure(f"{load}-{suffix}", "transactions", "/s", _ways(rates, turn))
-        yield Figure(f"{load}-{suffix}", "CPU", "µs", _ways(used, turn))
-
-
-def _ways(values: dict[str, Spread], turn: str) -> dict[str, Spread]:
-    """One of the two is pgjit's figure, next to that of pgbouncer."""
-    beside = {PGBOUNCER: values[PGBOUNCER]} if PGBOUNCER in values else {}
-    return {**beside, PGJIT: values[turn]}
+        yield from load_figures(f"{load}-{suffix}", ways_of_turn(samples, turn))
 
 
 def _memory(two: Bed, case: str, number: int, effort: Effort) -> Figure:
