@@ -256,6 +256,21 @@ async def test_what_the_journal_cannot_say_now_is_not_known_and_the_rest_is_show
         assert f'action="/requests/{request.id}/approve"' in page.text
 
 
+@pytest.mark.parametrize("what", ["approve", "refuse"])
+async def test_a_verdict_that_cannot_be_recorded_does_not_count(what: str, tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        request = await asked(visits)
+        rita = await visits.of("reviewer")
+        path = f"/requests/{request.id}"
+        fields = form((await rita.get(path)).text, f"{path}/{what}")
+        await visits.journal.close()
+        page = await rita.post(f"{path}/{what}", {**fields, "cap": "whole", "reason": "no"})
+        assert (page.status_code, "Reference: journal-unavailable" in texts(page.text)) == (503, True)
+        assert "set-cookie" not in page.headers
+        kept = visits.store.all_requests[request.id]
+        assert (kept.state, list(kept.verdicts)) == (RequestState.PENDING, [])
+
+
 async def test_a_store_that_is_away_is_a_page_that_says_so(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         await asked(visits)

@@ -117,6 +117,27 @@ async def test_a_role_that_was_lost_while_the_page_is_open_stops_nothing(tmp_pat
         assert visits.ending.killed == []
 
 
+async def test_what_cannot_be_recorded_stops_nothing(tmp_path: Path) -> None:
+    async with Visits(tmp_path) as visits:
+        await furnished(visits)
+        root = await visits.of("admin")
+        csrf = await root.csrf()
+        await visits.journal.close()
+        for path, fields in (
+            ("/sessions/s_1/kill", {}),
+            ("/locks", {"kind": "all"}),
+            ("/locks/l_0/lift", {}),
+            ("/windows/w_1/revoke", {}),
+        ):
+            response = await root.post(path, {**fields, "reason": "x", "csrf": csrf})
+            assert (response.status_code, "Reference: journal-unavailable" in texts(response.text)) == (503, True), (
+                path
+            )
+            assert "set-cookie" not in response.headers, path  # no notice that it was done
+        assert (visits.ending.killed, list(visits.store.all_locks)) == ([], ["l_0"])
+        assert visits.store.all_windows["w_1"].revoked_at is None
+
+
 async def test_a_lock_is_set_for_a_while_and_lifted(tmp_path: Path) -> None:
     async with Visits(tmp_path) as visits:
         await furnished(visits)
