@@ -80,9 +80,7 @@ def row_with(visitor: Visitor, text: str) -> Locator:
 
 
 async def test_how_long_ago_something_was_counts_on_while_the_page_is_open(town: Town, visit: Visit) -> None:
-    agent = town.new_agent("patient-agent", SCHEMA_CHECKS)
-    session = await town.connect(agent, "jit-schema-checks")
-    town.running.push_async_callback(session.close)
+    await town.live_session("patient-agent")
     dora = await visit(town.dora)
     await dora.open("/live")
     ago = row(dora, "windows", "patient-agent").locator("time > .ago").first

@@ -143,7 +143,7 @@ class Town:
     async def live_session(self, name: str) -> Connection:
         """A session of a new agent that is open until the town is closed."""
         session = await self.connect(self.new_agent(name, SCHEMA_CHECKS), "jit-schema-checks")
-        self.running.push_async_callback(_close, session)
+        self.running.push_async_callback(session.close)
         return session
 
     async def play(self) -> None:
@@ -187,10 +187,6 @@ async def _outcome(session: Connection, statement: str) -> psycopg.Error | None:
     except psycopg.Error as error:
         return error
     return None
-
-
-async def _close(session: Connection) -> None:
-    await session.close()
 
 
 def _copied_policies(folder: Path) -> Path:
