@@ -161,7 +161,7 @@ async def test_a_hundred_thousand_windows_stay_paged(tmp_path: Path) -> None:
             assert len(page.content) < 100_000
             assert 'rel="next"' in page.text
         assert (await ada.get("/windows?state=odd")).status_code == 422
-        assert (await ada.get("/windows?cursor=x")).status_code in (400, 422, 500)
+        assert (await ada.get("/windows?cursor=x")).status_code == 400
 
 
 def evil_records() -> list[str]:
