@@ -11,7 +11,7 @@ PLAIN ?= $(shell $(PYTHON) building/compile_modules.py 2>/dev/null || echo 1)
 # What the compiled modules serve, with a real server and real clients.
 COMPILED_TESTS := tests/e2e/test_flow.py tests/e2e/test_copy_in.py tests/e2e/test_cut.py tests/e2e/test_holes.py \
 	tests/e2e/test_journal_first.py tests/e2e/test_redteam_protocol.py tests/e2e/test_recorded_values.py \
-	tests/e2e/test_kept_results.py tests/building
+	tests/e2e/test_kept_results.py tests/faults/test_memory.py tests/building
 # Programs that are started so import pgjit from there, and not from the working directory.
 WITH_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 EVERY_CORE := --numprocesses=logical --dist=loadfile --no-loadscope-reorder --durations=25

@@ -66,7 +66,7 @@ class ClientTraffic:
         self._end = end
         limits = services.limits
         self._frames = FrameReader(
-            lambda kind: limits.message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE,
+            _most_bytes(limits.message_bytes),
             data=b"d",
             cut=_TEXTUAL,
             small=min(_SMALL_MESSAGE, limits.message_bytes),
@@ -247,3 +247,12 @@ class ClientTraffic:
         else:
             _log.error("a session's traffic has failed", exc_info=fault)
             self._end.set_fault()
+
+
+def _most_bytes(message_bytes: int) -> Callable[[int], int]:
+    """How long a message of each kind may be.
+
+    INVARIANT: it is made outside of `ClientTraffic`. A function that is made in a method keeps the method's object
+    when it is compiled: the reader would keep the session that has it, and only a full collection would free both.
+    """
+    return lambda kind: message_bytes if kind in _TEXTUAL else _SMALL_MESSAGE
