@@ -8,8 +8,8 @@ judgements, sessions) is in no garbage cycle while it lives. So:
 - Once a second the survivors of the young generations are collected, then *frozen*: `gc.freeze` takes them out of the
   collector's sight. They are few, so this is short. A whole catalog that was read since is frozen without a look.
 - A frozen object is still freed by its reference count. Only a cycle that became garbage after it was frozen stays.
-  A full collection over everything finds it, when many objects were frozen since the last one: at a moment without
-  clients, or at the latest when the frozen objects have doubled.
+  A full collection over everything finds it. It runs when memory has grown by more than the open sessions explain:
+  at a moment without clients, or at the latest when it has doubled.
 
 Decides these three. Does not know what the objects are.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,26 +30,38 @@ __all__ = ["CycleCollection"]
 _log = logging.getLogger("pgjit.cycles")
 _NEVER: Final = 1 << 30
 _YOUNG: Final = 700
-_MIDDLE: Final = 10
+_MIDDLE: Final = 4
 """Python's thresholds: new objects until the youngest are looked at, and such looks until the middle ones are."""
 _TICK_SECONDS: Final = 1.0
-_FEW: Final = 8
+_LOOKS: Final = 10
+_MANY: Final = 32
+"""After so many sessions that begin or end, what is new is frozen within a tenth of a tick. Python counts a freed
+object as one new object less: while old ones are freed by the thousand, the young generation grows without a look."""
+_FEW: Final = 2
 """Collections of the middle generation since the last freeze: each left at most `_YOUNG * _MIDDLE` survivors."""
 _WHOLE_EVERY: Final = 60
 """Ticks between two questions whether everything should be looked at."""
-_SLACK_IDLE: Final = 100_000
-_SLACK: Final = 500_000
-"""Frozen objects that may be added before a full collection: about 10 MB if no client is connected, else 50 MB."""
+_OF_A_SESSION: Final = 700
+"""Blocks of memory that one session may keep. They are freed with it."""
+_SLACK_IDLE: Final = 300_000
+_SLACK: Final = 1_000_000
+"""Blocks that may be added beside those before a full collection: about 20 MB if no client is connected, else 70 MB.
+They are counted instead of the frozen objects, because to count those takes 100 ms for a million."""
 
 
 class CycleCollection:
-    """`async with CycleCollection(idle).running():` collects while the block runs; afterwards, Python does."""
+    """`async with CycleCollection(sessions).running():` collects while the block runs; afterwards, Python does."""
 
-    def __init__(self, idle: Callable[[], bool]) -> None:
-        """`idle`: whether a pause of the event loop disturbs nobody now."""
-        self._idle = idle
+    def __init__(self, sessions: Callable[[], int], allocated: Callable[[], int] = sys.getallocatedblocks) -> None:
+        """`sessions`: how many there are now. Without one, a pause of the event loop disturbs nobody.
+
+        `allocated`: how many blocks of memory the process has.
+        """
+        self._sessions = sessions
+        self._allocated = allocated
+        self._seen = 0  # how many sessions there were when what was new was frozen
         self._ticks = 0
-        self._frozen = 0  # after the last full collection
+        self._lasting = 0  # blocks after the last full collection, without those of the sessions
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -66,24 +79,29 @@ class CycleCollection:
 
     async def _keep_collecting(self) -> None:
         while True:
-            await asyncio.sleep(_TICK_SECONDS)
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_TICK_SECONDS / _LOOKS)
+                if abs(self._sessions() - self._seen) >= _MANY:
+                    self._freeze_new()
             self.tick()
 
     def tick(self) -> None:
         """Collect and freeze what is new; now and then look at everything."""
-        survived = gc.get_count()[2]
-        if survived:
-            if survived <= _FEW:
-                gc.collect()
-            gc.freeze()
+        if gc.get_count()[2]:
+            self._freeze_new()
         self._ticks += 1
         if self._ticks % _WHOLE_EVERY == 0:
             self._consider_all()
 
+    def _freeze_new(self) -> None:
+        self._seen = self._sessions()
+        if gc.get_count()[2] <= _FEW:
+            gc.collect()
+        gc.freeze()
+
     def _consider_all(self) -> None:
-        grown = gc.get_freeze_count() - self._frozen
-        idle = self._idle()
-        if grown <= (_SLACK_IDLE if idle else max(_SLACK, self._frozen)):
+        idle = not self._sessions()
+        if self._blocks() - self._lasting <= (_SLACK_IDLE if idle else max(_SLACK, self._lasting)):
             return
         began = time.thread_time()
         found = self.collect_all()
@@ -96,5 +114,8 @@ class CycleCollection:
         gc.unfreeze()
         found = gc.collect()
         gc.freeze()
-        self._frozen = gc.get_freeze_count()
+        self._lasting = self._blocks()
         return found
+
+    def _blocks(self) -> int:
+        return self._allocated() - _OF_A_SESSION * self._sessions()

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pgjit import cycle_collection
 from pgjit.cycle_collection import CycleCollection
+from tests.run.waiting import a_while, until
 
 
 class _Node:
@@ -29,7 +31,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[CycleCollection]:
     """Thresholds as in a process that serves, so that the counts of the test are its own."""
     before = gc.get_threshold()
     gc.collect()
-    yield CycleCollection(lambda: True)
+    yield CycleCollection(lambda: 0)
     gc.unfreeze()
     gc.set_threshold(*before)
 
@@ -78,21 +80,6 @@ def test_what_a_catalog_brings_is_frozen_without_a_look(collector: CycleCollecti
     assert gc.get_count()[2] == 0
 
 
-@pytest.mark.parametrize(("idle", "freed"), [(True, True), (False, False)])
-def test_a_cycle_that_was_frozen_alive_is_freed_when_nobody_is_disturbed(
-    collector: CycleCollection, *, idle: bool, freed: bool
-) -> None:
-    collector = CycleCollection(lambda: idle)
-    collector.collect_all()
-    gone = _cycle_that_lives_while_frozen()
-    held = [[each] for each in range(150_000)]
-    gc.freeze()
-    for _ in range(60):
-        collector.tick()
-    assert held
-    assert (gone() is None) is freed
-
-
 def _cycle_that_lives_while_frozen() -> weakref.ref[_Node]:
     one, two = _Node(), _Node()
     one.other, two.other = two, one
@@ -100,23 +87,72 @@ def _cycle_that_lives_while_frozen() -> weakref.ref[_Node]:
     return weakref.ref(one)
 
 
-def test_frozen_objects_do_not_grow_without_end_though_clients_are_always_there(collector: CycleCollection) -> None:
-    collector = CycleCollection(lambda: False)
-    collector.collect_all()
-    gone = _cycle_that_lives_while_frozen()
-    held = [[each] for each in range(gc.get_freeze_count() + 600_000)]
-    gc.freeze()
+class _Process:
+    """How many sessions it has, and how much memory."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.blocks = 600_000
+
+    def collector(self) -> CycleCollection:
+        collector = CycleCollection(lambda: self.sessions, lambda: self.blocks)
+        collector.collect_all()
+        return collector
+
+
+def _a_minute(collector: CycleCollection) -> None:
     for _ in range(60):
         collector.tick()
-    assert held
+
+
+@pytest.mark.parametrize(
+    ("sessions", "added", "freed"),
+    [
+        (0, 299_000, False),
+        (0, 301_000, True),
+        (1, 301_000, False),
+        (1, 999_000, False),
+        (1, 1_001_000, True),
+        (5_000, 2_000_000, False),  # what the sessions keep is freed with them
+        (5_000, 4_501_000, True),
+    ],
+)
+@pytest.mark.usefixtures("collector")
+def test_everything_is_looked_at_when_memory_has_grown_by_more_than_the_sessions_explain(
+    sessions: int, added: int, *, freed: bool
+) -> None:
+    process = _Process()
+    collector = process.collector()
+    gone = _cycle_that_lives_while_frozen()
+    process.sessions, process.blocks = sessions, process.blocks + added
+    _a_minute(collector)
+    assert (gone() is None) is freed
+
+
+@pytest.mark.usefixtures("collector")
+def test_what_sessions_have_left_behind_is_looked_at_when_they_are_over() -> None:
+    process = _Process()
+    collector = process.collector()
+    gone = _cycle_that_lives_while_frozen()
+    process.sessions, process.blocks = 5_000, 2_600_000
+    _a_minute(collector)
+    assert gone() is not None
+    process.sessions = 1
+    _a_minute(collector)
     assert gone() is None
 
 
-def test_few_frozen_objects_are_not_looked_at_again(collector: CycleCollection) -> None:
-    collector.collect_all()
-    frozen = gc.get_freeze_count()
-    gone = _cycle_that_lives_while_frozen()
-    for _ in range(60):
-        collector.tick()
-    assert gone() is not None
-    assert gc.get_freeze_count() >= frozen
+@pytest.mark.usefixtures("collector")
+async def test_while_many_sessions_end_what_is_new_is_frozen_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycle_collection, "_TICK_SECONDS", 60.0)
+    monkeypatch.setattr(cycle_collection, "_LOOKS", 60_000)
+    process = _Process()
+    collector = process.collector()
+    async with collector.running():
+        process.sessions = 20
+        before = gc.get_freeze_count()
+        held = [_Node() for _ in range(100)]
+        await a_while(0.05)
+        assert gc.get_freeze_count() < before + len(held)
+        process.sessions = 200
+        await until(lambda: gc.get_freeze_count() >= before + len(held))

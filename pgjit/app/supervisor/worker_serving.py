@@ -61,13 +61,15 @@ async def serve_one_worker(
         app = App(config, warm=True, inherited=inherited, place=place)
         app.stop_at_once = at_once
         async with AsyncExitStack() as running:
+            cycles = CycleCollection(lambda: len(app.registry))
+            await running.enter_async_context(cycles.running())  # during the drain, too
             reloads = await running.enter_async_context(AsyncExitStack())
             await running.enter_async_context(app)
+            cycles.collect_all()
             app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
             app.reloading.on_change.append(lambda new: log.change(new.file.log.format, new.file.log.level))
             app.reloading.on_change.append(lambda new: bus.follow(new.file.limits))
             app.reloading.on_call.append(have_all_reload)
-            await running.enter_async_context(CycleCollection(lambda: not len(app.registry)).running())
             # During the drain, too.
             await reloads.enter_async_context(reload_signals(lambda: app.reloading.attempt("signal")))
             bus.ready()

@@ -88,9 +88,11 @@ async def _serve(
     async with AsyncExitStack() as running:
         await running.enter_async_context(service_manager.watched())
         extended = await running.enter_async_context(AsyncExitStack())
+        cycles = CycleCollection(lambda: len(app.registry))
+        await running.enter_async_context(cycles.running())  # during the drain, too
         if not await entered_unless(stop, running, app):
             return Status.OK
-        await running.enter_async_context(CycleCollection(lambda: not len(app.registry)).running())
+        cycles.collect_all()
         app.telemetry.metrics.log_dropped.watch(lambda: {(): log.writer.dropped})
         _print_places(config, app, as_json=as_json)
         service_manager.ready(f"serves sessions on {config.file.listen.host}:{app.port}")
