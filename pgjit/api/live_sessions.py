@@ -27,26 +27,22 @@ class LiveSessions:
         self._registry = registry
         self._node = node
         self._steady = steady
-        self._all: tuple[float, str] | None = None
-        self._own: tuple[float, dict[IdentityKey, list[SessionView]]] | None = None
+        self._texts: dict[IdentityKey | None, tuple[float, str]] = {}  # None: of all sessions
 
     def text(self, caller: Caller) -> str:
         """The data of an event, as JSON: those of all if the caller may list them, else the caller's own.
 
         It is at most an interval old. It has no time of its own, so it is the same while nothing changes.
         """
-        now = self._steady()
-        if caller.reads_all:
-            if self._all is None or now - self._all[0] >= LIVE_SECONDS / 2:
-                self._all = now, self._written(self._registry.latest_views(_MOST), len(self._registry))
-            return self._all[1]
-        if self._own is None or now - self._own[0] >= LIVE_SECONDS / 2:
-            own: dict[IdentityKey, list[SessionView]] = {}
-            for view in self._registry.views():
-                own.setdefault(view.identity.key, []).append(view)
-            self._own = now, own
-        mine = self._own[1].get(caller.key, [])
-        return self._written(mine[: -_MOST - 1 : -1], len(mine))
+        whose, now = None if caller.reads_all else caller.key, self._steady()
+        known = self._texts.get(whose)
+        if known is not None and now - known[0] < LIVE_SECONDS / 2:
+            return known[1]
+        count = len(self._registry if whose is None else self._registry.of_identity(whose))
+        text = self._written(self._registry.latest_views(_MOST, whose), count)
+        self._texts = {key: each for key, each in self._texts.items() if now - each[0] < LIVE_SECONDS / 2}
+        self._texts[whose] = now, text
+        return text
 
     def _written(self, views: Sequence[SessionView], count: int) -> str:
         sessions = [SessionJson.of(view, self._node).model_dump(mode="json") for view in views]

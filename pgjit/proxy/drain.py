@@ -10,6 +10,7 @@ import asyncio
 
 from pgjit.errors import PgjitError
 from pgjit.proxy.registry import RegisteredSession, Registry
+from pgjit.turns import take_turn
 from pgwire.messages.query import error_response
 
 __all__ = ["NotAccepting", "SessionDrain", "passed"]
@@ -53,7 +54,7 @@ class SessionDrain:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while (left := until - loop.time()) > 0 and not self._at_once.is_set():
-            self._announce()
+            await self._announce()
             await passed(min(left, _ANNOUNCE_SECONDS), self._at_once)
 
     async def run(self, seconds: float, logins: asyncio.Future[None]) -> None:
@@ -62,8 +63,9 @@ class SessionDrain:
         until = loop.time() + seconds
         while len(self._registry) or not logins.done():
             over = self._at_once.is_set() or loop.time() >= until
-            self._announce()
+            await self._announce()
             for session in self._registry:
+                await take_turn()
                 if over or self._rests(session, loop.time()):
                     self._end(session)
             if not logins.done():
@@ -83,10 +85,12 @@ class SessionDrain:
         for session in self._registry:
             session.abandon()
 
-    def _announce(self) -> None:
+    async def _announce(self) -> None:
         for session in self._registry:
-            if session not in self._notified and session.send_notice(_NOTICE):
-                self._notified.add(session)
+            if session not in self._notified:
+                await take_turn()
+                if session.send_notice(_NOTICE):
+                    self._notified.add(session)
 
     def _rests(self, session: RegisteredSession, now: float) -> bool:
         """Whether it may be ended: it is idle, after it ran something, or for long enough.

@@ -13,6 +13,7 @@ from pgjit.proxy.access import Access
 from pgjit.proxy.relay.notices import BEFORE_END, end_notice
 from pgjit.proxy.relay.pump import Pump
 from pgjit.server.link import Link
+from pgjit.turns import take_turn
 
 __all__ = ["EndNotices", "may_send_notice", "send_end_notices"]
 
@@ -49,6 +50,7 @@ async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Cloc
     for this, following in zip(due, [*due[1:], clock.until(access.ends_at)], strict=False):
         while (left := this.left.total_seconds()) > 0:  # noqa: ASYNC110 - no event reports that the clock was set
             await asyncio.sleep(min(left, _TICK))
+        await take_turn()
         # No event reports that the last message was passed on whole.
         while not following.passed and not may_send_notice(pump):  # noqa: ASYNC110
             await asyncio.sleep(_BUSY_SECONDS)

@@ -29,10 +29,11 @@ from pgjit.identity.membership_rechecks import (
     membership_status,
 )
 from pgjit.policy.policy import Policy
+from pgjit.proxy.ends import EndableSession, end_sessions
 from pgjit.single_flight import SingleFlightByKey
 from pgjit.telemetry.dependency import ExternalDependency
 
-__all__ = ["Denials", "Memberships", "ResolvedIdentity", "WatchedSession"]
+__all__ = ["Denials", "Memberships", "ResolvedIdentity"]
 
 _log = logging.getLogger("pgjit.membership")
 _MOST_QUERIES = 16  # concurrent queries to the directory
@@ -58,13 +59,6 @@ class ResolvedIdentity:
         return Evidence(group=policy.group, role=None, source=self.source, checked_at=self.checked_at)
 
 
-class WatchedSession(Protocol):
-    """The part of a live session that rechecks need."""
-
-    async def end(self, reason: str) -> None:
-        """End it, and wait until its backend is gone."""
-
-
 class Denials(Protocol):
     """Keeps denials beyond this process. Both methods raise ServerUnavailable."""
 
@@ -75,7 +69,7 @@ class Denials(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    session: WatchedSession
+    session: EndableSession
     ending: bool = False
 
 
@@ -271,7 +265,7 @@ class Memberships:
     # --- sessions ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def watching(self, session: WatchedSession, resolved: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
+    def watching(self, session: EndableSession, resolved: ResolvedIdentity, group: GroupId | None) -> Iterator[None]:
         """Recheck while the session lives. `group`: of the policy; None for a policy by app role."""
         with contextlib.ExitStack() as stack:
             member = _Member(session)
@@ -328,6 +322,7 @@ class Memberships:
         answer = self._rechecks.latest(principal)
         if answer is None:
             return
+        ending: dict[str, list[EndableSession]] = {}
         for requirement in self._requirements.get(principal, ()):
             match membership_status(answer, requirement.group, now, self._schedule.max_stale):
                 case MembershipStatus.MEMBER:
@@ -340,7 +335,9 @@ class Memberships:
                     reason = "membership-unknown"
             if not requirement.member.ending:
                 requirement.member.ending = True
-                self._spawn(requirement.member.session.end(reason))
+                ending.setdefault(reason, []).append(requirement.member.session)
+        for reason, sessions in ending.items():
+            self._spawn(end_sessions(sessions, reason))
 
     # --- the directory -------------------------------------------------------------------------------------
 

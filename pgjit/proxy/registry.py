@@ -9,13 +9,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pgjit.grants.usage import Usage
-from pgjit.identity.identity import Identity
+from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.policy import NO_LIMITS, Limits, Policy
+from pgjit.proxy.ends import EndableSession
 
 __all__ = ["RegisteredSession", "Registry", "RunningExecution", "SessionView"]
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +57,15 @@ class SessionView:
     limits: Limits = NO_LIMITS
 
 
-class RegisteredSession(Protocol):
+class RegisteredSession(EndableSession, Protocol):
     """The part of a session that the registry's users need: to find it, cancel in it or end it."""
 
     cancel_secret: bytes
 
     @property
     def window_id(self) -> str | None: ...
+    @property
+    def identity_key(self) -> IdentityKey | None: ...
     @property
     def backend_pid(self) -> int | None: ...
     @property
@@ -84,9 +89,6 @@ class RegisteredSession(Protocol):
     def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None:
         """Go on under another version of the policy. `ends_at`: of the window, if it ends earlier now."""
 
-    def hold(self) -> None:
-        """Forward nothing more of the client; what runs goes on."""
-
     async def leave(self, reason: str, seconds: float) -> None:
         """Hold; end as soon as nothing runs, or after `seconds`."""
 
@@ -94,8 +96,29 @@ class RegisteredSession(Protocol):
     def send_notice(self, notice: bytes) -> bool:
         """Send a NoticeResponse if the protocol allows one now. False: try again later."""
 
-    async def end(self, reason: str, explanation: str | None = None) -> None: ...
     def abandon(self) -> None: ...
+
+
+class _Groups(Generic[K]):
+    """The sessions of each key, in the order of their opening."""
+
+    def __init__(self) -> None:
+        self._groups: dict[K, dict[str, RegisteredSession]] = {}
+        self._keys: dict[str, K] = {}
+
+    def add(self, key: K, session_id: str, session: RegisteredSession) -> None:
+        self._keys[session_id] = key
+        self._groups.setdefault(key, {})[session_id] = session
+
+    def remove(self, session_id: str) -> None:
+        if session_id in self._keys:
+            key = self._keys.pop(session_id)
+            del self._groups[key][session_id]
+            if not self._groups[key]:
+                del self._groups[key]
+
+    def of(self, key: K) -> list[RegisteredSession]:
+        return list(self._groups.get(key, {}).values())
 
 
 class Registry:
@@ -104,6 +127,9 @@ class Registry:
         # Two servers may use the same process id: a list, hardly ever longer than one.
         self._by_pid: dict[int, list[RegisteredSession]] = {}
         self._pids: dict[str, int] = {}
+        # A question about one window or identity looks at no other's sessions: there may be thousands.
+        self._by_window: _Groups[str | None] = _Groups()
+        self._by_identity: _Groups[IdentityKey | None] = _Groups()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -113,6 +139,8 @@ class Registry:
 
     def add(self, session_id: str, session: RegisteredSession) -> None:
         self._sessions[session_id] = session
+        self._by_window.add(session.window_id, session_id, session)
+        self._by_identity.add(session.identity_key, session_id, session)
         pid = session.backend_pid
         if pid is not None:
             self._pids[session_id] = pid
@@ -120,6 +148,8 @@ class Registry:
 
     def remove(self, session_id: str) -> None:
         session = self._sessions.pop(session_id, None)
+        self._by_window.remove(session_id)
+        self._by_identity.remove(session_id)
         pid = self._pids.pop(session_id, None)
         if session is None or pid is None:
             return
@@ -127,25 +157,25 @@ class Registry:
         if not self._by_pid[pid]:
             del self._by_pid[pid]
 
-    def views(self) -> list[SessionView]:
-        """All live sessions, for people to see."""
-        return [view for session in self if (view := session.view) is not None]
-
     def views_of(self, window_ids: Collection[str]) -> list[SessionView]:
-        """Those of some windows. It looks at no others."""
-        found = (session for session in self if session.window_id in window_ids)
+        """Those of some windows."""
+        found = (session for window_id in window_ids for session in self._by_window.of(window_id))
         return [view for session in found if (view := session.view) is not None]
 
-    def latest_views(self, most: int) -> list[SessionView]:
-        """Those of the sessions that opened last, the latest first. It looks at no others."""
-        views = (session.view for session in reversed(list(self._sessions.values())))
+    def latest_views(self, most: int, identity: IdentityKey | None = None) -> list[SessionView]:
+        """Those of the sessions that opened last, the latest first: of all, or of one identity."""
+        sessions = list(self._sessions.values()) if identity is None else self.of_identity(identity)
+        views = (session.view for session in reversed(sessions))
         return list(islice((view for view in views if view is not None), most))
 
     def get(self, session_id: str) -> RegisteredSession | None:
         return self._sessions.get(session_id)
 
     def of_window(self, window_id: str) -> list[RegisteredSession]:
-        return [session for session in self if session.window_id == window_id]
+        return self._by_window.of(window_id)
+
+    def of_identity(self, identity: IdentityKey) -> list[RegisteredSession]:
+        return self._by_identity.of(identity)
 
     async def cancel(self, pid: int, secret: bytes) -> bool:
         """Cancel in the session with this cancel key; False if there is none. Returns when the server has done it."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pgjit.clock import Clock
 from pgjit.policy.policy import Preset
 from pgjit.policy.session_settings import ON, PINNED, TIMEOUTS, length_of
+from pgjit.policy.unread import runs_unread
 from pgjit.proxy.access import Access
 from pgjit.proxy.door.startup_request import StartupRequest
+from pgjit.server.warm_logins import NextLogin
 
-__all__ = ["session_settings", "watched_parameters"]
+__all__ = ["next_login", "session_settings", "watched_parameters"]
 
 _STRICTER = frozenset({"row_security"})
 """A client may turn it on if the login role has it off; pgjit does not set it."""
@@ -88,6 +91,22 @@ def _is_on(value: str) -> bool:
 
 def _milliseconds(length: timedelta) -> str:
     return str(int(length / timedelta(milliseconds=1)))
+
+
+def next_login(access: Access, request: StartupRequest, clock: Clock) -> NextLogin | None:
+    """How the next session of this agent logs in, which may be made ahead.
+
+    None where texts run unread: such a session could have changed what the next one finds.
+    """
+    if runs_unread(access.policy.statements):
+        return None
+    window = access.window.id
+    asked = request.application_name, frozenset(request.settings.items())
+    return NextLogin(
+        (window, access.policy.version, access.ends_at, asked),
+        lambda major: session_settings(access, request, window, major, clock()),
+        (access.ends_at - clock()).total_seconds(),
+    )
 
 
 def watched_parameters(access: Access, reported: dict[str, str]) -> dict[str, str]:

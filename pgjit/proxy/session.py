@@ -19,7 +19,7 @@ from pgjit.errors import (
     TokenRefused,
 )
 from pgjit.identity.authentication_method import AuthenticationMethod
-from pgjit.identity.identity import Identity
+from pgjit.identity.identity import Identity, IdentityKey
 from pgjit.policy.choose import opens
 from pgjit.policy.policy import Policy
 from pgjit.policy.unread import runs_unread
@@ -36,7 +36,7 @@ from pgjit.proxy.registry import SessionView
 from pgjit.proxy.relay.ending import Ending
 from pgjit.proxy.relay.notices import Notices, login_notice
 from pgjit.proxy.relay.pump import Pump
-from pgjit.proxy.server_settings import session_settings, watched_parameters
+from pgjit.proxy.server_settings import next_login, session_settings, watched_parameters
 from pgjit.proxy.services import Services
 from pgjit.proxy.session_end import LiveSession, SessionEnd
 from pgjit.proxy.window.end_errors import end_error, end_reason
@@ -46,8 +46,8 @@ from pgjit.server.link import Link
 from pgjit.server.link_waits import LinkClosed
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import cancel_running
-from pgjit.server.warm_logins import NextLogin
 from pgjit.telemetry.log_context import log_session, log_window
+from pgjit.turns import take_turn
 from pgwire.errors import RemoteProtocolError
 from pgwire.messages import authentication as auth
 from pgwire.messages.query import error_response, ready_for_query
@@ -83,6 +83,10 @@ class Session:
     @property
     def window_id(self) -> str | None:
         return self._live.access.window.id if self._live else None
+
+    @property
+    def identity_key(self) -> IdentityKey | None:
+        return self._live.access.identity.key if self._live else None
 
     @property
     def backend_pid(self) -> int | None:
@@ -184,28 +188,18 @@ class Session:
         servers = services.servers[access.policy.connection]
         backend = await servers.connect(
             lambda major: session_settings(access, request, self._id, major, services.clock()),
-            services.limits.server_login_seconds, frozenset(request.settings), self._following(access, request),
-        )  # fmt: skip
+            services.limits.server_login_seconds,
+            frozenset(request.settings),
+            next_login(access, request, services.clock),
+        )
         try:
             if runs_unread(access.policy.statements):
                 await backend.hold_reserve_login()
+            await take_turn()
             return self._open_session(access, resolved, request, backend)
         except BaseException:
             await backend.leave()
             raise
-
-    def _following(self, access: Access, request: StartupRequest) -> NextLogin | None:
-        """How the next session of this agent logs in, which may be made ahead. None where texts run unread."""
-        if runs_unread(access.policy.statements):
-            return None  # such a session could have changed what the next one finds
-        clock, window = self._services.clock, access.window.id
-        asked = request.application_name, frozenset(request.settings.items())
-        alike = (window, access.policy.version, access.ends_at, asked)
-        return NextLogin(
-            alike,
-            lambda major: session_settings(access, request, window, major, clock()),
-            (access.ends_at - clock()).total_seconds(),
-        )
 
     def _open_session(
         self, access: Access, resolved: ResolvedIdentity, request: StartupRequest, backend: Backend

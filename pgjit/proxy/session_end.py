@@ -30,6 +30,7 @@ from pgjit.proxy.window.end_errors import WorkOutcome, with_work_outcome
 from pgjit.server.link import Link
 from pgjit.server.servers import Backend
 from pgjit.server.upstream import Upstream
+from pgjit.turns import take_turn
 from pgwire.messages.query import error_response
 
 __all__ = ["LiveSession", "SessionEnd"]
@@ -164,7 +165,7 @@ class SessionEnd:
         stop = BackendStop(live.backend.process, live.backend.control, services.clock, live.upstream)
         self._stopping = asyncio.create_task(
             stop.run(
-                cancel=queue.single,
+                cancel=queue.single and not queue.empty,
                 answered=lambda: live.server_done or queue.empty,
                 alert=self._alert,
             )
@@ -174,6 +175,7 @@ class SessionEnd:
         except asyncio.CancelledError:
             self._stopping.cancel()
             raise
+        await take_turn()
         stopping, self._stopping = self._stopping, None  # breaks a reference cycle
         gone = not stopping.cancelled()
         self.abandoned = not gone

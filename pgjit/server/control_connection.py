@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -20,7 +19,7 @@ from pgjit.server.control_queries import (
     identify_query,
     read_process,
     read_rights,
-    read_sighting,
+    read_sightings,
     signal_query,
 )
 from pgjit.server.link_waits import LinkClosed
@@ -30,6 +29,7 @@ from pgwire.errors import RemoteProtocolError
 
 __all__ = ["ControlConnection", "ControlConnectionFailed"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _FAULTS = (TimeoutError, LinkClosed, RemoteProtocolError, QueryFailed)
@@ -88,8 +88,7 @@ class ControlConnection:
     async def identify(self, pid: int) -> ServerProcess | None:
         """None if the backend or its start time is not visible. Raises ControlConnectionFailed."""
         rows = await self._rows(identify_query(pid, self._rights))
-        process = self._parse(rows[0], lambda row: read_process(row, pid)) if rows else None
-        return None if process is None else replace(process, instance=self._with_socket(process.instance))
+        return self._parse(rows[0], lambda row: read_process(row, pid, self._socket)) if rows else None
 
     async def signal(self, requests: Sequence[SignalRequest]) -> list[tuple[ProcessSighting, bool]]:
         """The sighting of each process, and whether it was signalled. Raises ControlConnectionFailed."""
@@ -97,16 +96,12 @@ class ControlConnection:
         if len(rows) != len(requests):
             self.abort()
             raise ControlConnectionFailed(f"an answer of {len(rows)} rows instead of {len(requests)}")
-        answers = [self._parse(row, read_sighting) for row in rows]
-        return [
-            (replace(sighting, instance=self._with_socket(sighting.instance)), signalled)
-            for sighting, signalled in answers
-        ]
+        return self._parse(rows, lambda answer: read_sightings(answer, self._socket))
 
-    def _with_socket(self, instance: ServerInstance) -> ServerInstance:
-        """Over a Unix socket the server reports no address: its endpoint is the socket's path."""
-        address = self._upstream.address
-        return replace(instance, endpoint=str(address.host)) if address.host.is_unix else instance
+    @property
+    def _socket(self) -> str | None:
+        host = self._upstream.address.host
+        return str(host) if host.is_unix else None
 
     def abort(self) -> None:
         self._dropped = True
@@ -123,9 +118,9 @@ class ControlConnection:
             raise ControlConnectionFailed("an answer without a row")
         return self._parse(rows[0], read)
 
-    def _parse(self, row: Row, read: Callable[[Row], T]) -> T:
+    def _parse(self, answer: S, read: Callable[[S], T]) -> T:
         try:
-            return read(row)
+            return read(answer)
         except (ValueError, IndexError) as fault:
             self.abort()
             raise ControlConnectionFailed(f"an answer that cannot be read ({fault})") from None

@@ -16,7 +16,7 @@ from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerP
 
 __all__ = [
     "RIGHTS", "ROLE", "Rights", "Signal", "SignalRequest", "identify_query", "read_process", "read_rights",
-    "read_sighting", "signal_query",
+    "read_sightings", "signal_query",
 ]  # fmt: skip
 
 Row = tuple[str | None, ...]
@@ -107,18 +107,25 @@ def signal_query(requests: Sequence[SignalRequest], rights: Rights) -> str:
     return f"SELECT {_instance(rights)}, {_PRESENT}, {_SIGNALLED} {places}"
 
 
-def read_process(row: Row, pid: int) -> ServerProcess | None:
-    """None if the login may not see the start time."""
+def read_process(row: Row, pid: int, socket: str | None) -> ServerProcess | None:
+    """None if the login may not see the start time. `socket`: as in `read_sightings`."""
     started, role = row[_COLUMNS : _COLUMNS + 2]
     if started is None or role is None:
         return None
-    return ServerProcess(pid=pid, started=_moment(started), role=int(role), instance=_read_instance(row))
+    return ServerProcess(pid=pid, started=_moment(started), role=int(role), instance=_read_instance(row, socket))
 
 
-def read_sighting(row: Row) -> tuple[ProcessSighting, bool]:
-    """The sighting, and whether the process was signalled."""
-    present, signalled = row[_COLUMNS : _COLUMNS + 2]
-    return ProcessSighting(instance=_read_instance(row), there=present != "0"), signalled not in ("0", None)
+def read_sightings(rows: Sequence[Row], socket: str | None) -> list[tuple[ProcessSighting, bool]]:
+    """Of each row the sighting, and whether the process was signalled. One backend has sent all of them.
+
+    `socket`: the path of the Unix socket that leads to it.
+    """
+    instance = _read_instance(rows[0], socket)
+    answers = []
+    for row in rows:
+        present, signalled = row[_COLUMNS : _COLUMNS + 2]
+        answers.append((ProcessSighting(instance=instance, there=present != "0"), signalled not in ("0", None)))
+    return answers
 
 
 def _instance(rights: Rights) -> str:
@@ -133,13 +140,17 @@ def _instance(rights: Rights) -> str:
     )
 
 
-def _read_instance(row: Row) -> ServerInstance:
-    """Raises ValueError for a row that no server sends."""
+def _read_instance(row: Row, socket: str | None) -> ServerInstance:
+    """Over a Unix socket the server reports no address. Raises ValueError for a row that no server sends."""
     system, started, timeline, standby, endpoint = row[:_COLUMNS]
     if started is None:
         raise ValueError("the server does not report its start time")
     return ServerInstance(
-        system=system, started=_moment(started), timeline=timeline, standby=standby == "t", endpoint=endpoint
+        system=system,
+        started=_moment(started),
+        timeline=timeline,
+        standby=standby == "t",
+        endpoint=socket or endpoint,
     )
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import select
 import selectors
+import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -26,8 +27,11 @@ GONE: Final[int] = getattr(select, "EPOLLRDHUP", 0x2000)
 Handler = Callable[[int], None]
 """Is called with the events of its socket. Does not raise."""
 
-_MOST_AT_ONCE: Final = 64
-"""Limit on the sockets that are handled before the loop's timers and tasks get their turn."""
+_AT_ONCE: Final = 16
+_MOST: Final = 64
+_LONG: Final = 0.005
+"""What is handled before the loop's timers and tasks get their turn: `_MOST` sockets, in groups of `_AT_ONCE`, and no
+further group after so many seconds. A handshake or a whole batch of statements may be behind each socket."""
 
 
 class _Watched:
@@ -91,10 +95,21 @@ class Readiness:
 
     def _turn(self) -> None:
         with self._handling:
-            for descriptor, events in self._poller.poll(0, _MOST_AT_ONCE):
-                watched = self._sockets.get(descriptor)
-                if watched is not None:  # else a handler has just closed it
-                    watched.context.run(watched.handler, events)
+            until, handled = time.monotonic() + _LONG, 0
+            while True:
+                ready = self._poller.poll(0, _AT_ONCE)
+                self._handle(ready)
+                handled += len(ready)
+                if len(ready) < _AT_ONCE or handled >= _MOST or time.monotonic() > until:
+                    return
+                if not self._sockets:  # a handler has closed the last one, and with it the poller
+                    return
+
+    def _handle(self, ready: list[tuple[int, int]]) -> None:
+        for descriptor, events in ready:
+            watched = self._sockets.get(descriptor)
+            if watched is not None:  # else a handler has just closed it
+                watched.context.run(watched.handler, events)
 
 
 class _SelectorPoller:
@@ -103,6 +118,7 @@ class _SelectorPoller:
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
         self._unseen: set[int] = set()  # descriptors for which nothing can be watched
+        self._passed = 0  # how many were returned, so that others are returned next
 
     def fileno(self) -> int:
         number: int = self._selector.fileno()  # type: ignore[attr-defined]  # kqueue has one
@@ -126,7 +142,10 @@ class _SelectorPoller:
             self._selector.unregister(descriptor)
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        ready = self._selector.select(timeout)[:most]
+        found = self._selector.select(timeout)
+        first = self._passed % max(1, len(found))
+        ready = (found[first:] + found[:first])[:most]
+        self._passed += len(ready)
         return [
             (key.fd, (READ if kinds & selectors.EVENT_READ else 0) | (WRITE if kinds & selectors.EVENT_WRITE else 0))
             for key, kinds in ready

@@ -19,6 +19,7 @@ __all__ = ["Answer", "SignalBatches"]
 
 _MOST = 500
 """Requests in one query: its answer has to arrive within the deadline of a control connection."""
+_ANSWERED_AT_ONCE = 50
 
 Key = tuple[object, int]  # the run of the server, and the role
 Answer = tuple[ProcessSighting, bool]
@@ -84,6 +85,8 @@ class SignalBatches:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(fault)
             return
-        for waiting, answer in zip(batch, answers, strict=True):
+        for number, (waiting, answer) in enumerate(zip(batch, answers, strict=True)):
+            if number % _ANSWERED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # the tasks of five hundred answers would run in one turn of the loop
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)

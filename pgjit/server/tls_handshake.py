@@ -10,6 +10,7 @@ import ssl
 
 from pgjit.server.readiness import READ, WRITE
 from pgjit.server.ready_socket import wait_for_socket
+from pgjit.turns import take_turn
 
 __all__ = ["do_handshake"]
 
@@ -40,6 +41,7 @@ async def do_handshake(
 
 async def _until_done(tls: ssl.SSLSocket) -> None:
     while True:
+        await take_turn()
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:

@@ -11,7 +11,7 @@ import pytest
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock
 from pgjit.grants.scope import Scope, ScopeKind
-from pgjit.identity.identity import IdentityKind
+from pgjit.identity.identity import IdentityKey, IdentityKind
 from pgjit.policy.load import Policies
 from pgjit.proxy.registry import SessionView
 from tests.api.memory_store import a_window
@@ -99,6 +99,10 @@ class Registered:
     @property
     def window_id(self) -> str:
         return self.view.window
+
+    @property
+    def identity_key(self) -> IdentityKey:
+        return self.view.identity.key
 
 
 async def furnished(api: People) -> str:

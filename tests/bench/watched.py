@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def read_stall(file: Path) -> tuple[float, float]:
     """Milliseconds by the clock, and of CPU."""
-    by_clock, cpu = file.read_text().split() if file.exists() else ("0", "0")
+    by_clock, cpu = file.read_text().split() or ("0", "0") if file.exists() else ("0", "0")
     return float(by_clock), float(cpu)
 
 
@@ -60,8 +60,9 @@ class _Watch:
         self._loop.call_at(self._due, self._tick)
 
     def _write(self) -> None:
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(descriptor, f"{1000 * self._longest:.1f} {1000 * self._most:.1f}".encode())
+        # In one piece, and never shorter: a reader sees two whole figures at any time.
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.pwrite(descriptor, f"{1000 * self._longest:12.1f} {1000 * self._most:12.1f}".encode(), 0)
         os.close(descriptor)
 
 

@@ -78,7 +78,11 @@ class RecordedSession:
     directory: CountingDirectory
     ended: list[tuple[str, datetime]] = field(default_factory=list)
 
-    async def end(self, reason: str) -> None:
+    def hold(self) -> None:
+        """It has no client that sends."""
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        assert explanation is None
         self.ended.append((reason, self.directory.now))
 
 

@@ -36,6 +36,7 @@ class Live:
     backend_pid: int
     cancel_secret: bytes
     cancelled: int = 0
+    window_id = identity_key = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def cancel(self) -> None:

@@ -34,6 +34,7 @@ class Live:
     may_send: bool = True
     hangs: bool = False
     backend_pid: int | None = None
+    window_id = identity_key = None
     ended: list[str] = field(default_factory=list)
     notices: list[bytes] = field(default_factory=list)
     abandoned: bool = False

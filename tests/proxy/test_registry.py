@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from pgjit.identity.identity import IdentityKey
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.session import Session
 
@@ -18,6 +19,7 @@ class Live:
     backend_pid: int
     cancel_secret: bytes
     window_id: str = "w_1"
+    identity_key: IdentityKey | None = None
 
     @property
     def view(self) -> str | None:
@@ -74,3 +76,24 @@ def test_the_views_of_some_windows_look_at_no_other_session() -> None:
     registry = registry_of(Live(1, b"a"), Live(2, b"", "w_2"), Live(3, b"c", "w_2"), Unseen(4, b"d", "w_3"))
     assert cast(list[str], registry.views_of({"w_1", "w_2", "w_9"})) == ["view of 1", "view of 3"]
     assert registry.views_of(()) == []
+
+
+def test_the_sessions_of_one_identity_are_found_without_a_look_at_others() -> None:
+    one, other = IdentityKey("t", "one"), IdentityKey("t", "other")
+    registry = registry_of(
+        Live(1, b"a", identity_key=one), Unseen(2, b"b", identity_key=other), Live(3, b"c", identity_key=one)
+    )
+    assert cast(list[str], registry.latest_views(5, one)) == ["view of 3", "view of 1"]
+    assert cast(list[str], registry.latest_views(1, one)) == ["view of 3"]
+    registry.remove("s_0")
+    registry.remove("s_2")
+    assert not registry.latest_views(5, one)
+    assert not registry.of_identity(one)
+    assert len(registry.of_identity(other)) == 1
+
+
+def test_a_session_that_is_over_is_no_longer_its_windows() -> None:
+    registry = registry_of(Live(1, b"a"), Live(2, b"b", "w_2"))
+    registry.remove("s_1")
+    assert registry.of_window("w_2") == []
+    assert len(registry.of_window("w_1")) == 1

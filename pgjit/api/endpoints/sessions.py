@@ -18,6 +18,8 @@ from pgjit.api.refusals import NothingThere
 from pgjit.api.services import TheCall, TheServices
 from pgjit.api.shapes import SessionJson, SessionPageJson
 from pgjit.grants.session_elsewhere import SessionElsewhere
+from pgjit.proxy.registry import SessionView
+from pgjit.turns import take_turn
 
 __all__ = ["router"]
 
@@ -43,14 +45,17 @@ async def sessions(
     if own is None:
         await call.record(role)
     elsewhere = await sessions_elsewhere(services, identity=own)
-    found = [
-        (Position(view.opened_at, view.id), SessionJson.of(view, services.node))
-        for view in services.registry.views()
-        if own in (None, view.identity.key)
-    ]
-    found += [(_place(each), SessionJson.of_elsewhere(each)) for each in elsewhere or ()]
+    found: list[tuple[Position, SessionView | SessionElsewhere]] = [(_place(each), each) for each in elsewhere or ()]
+    for session in services.registry if own is None else services.registry.of_identity(own):
+        await take_turn()  # thousands of sessions are looked at, not all of them in one turn of the event loop
+        if (view := session.view) is not None:
+            found.append((Position(view.opened_at, view.id), view))
     page, following = paged(found, lambda each: each[0], after, limit)
-    return SessionPageJson(items=[each for _, each in page], next=following, complete=elsewhere is not None)
+    items = [
+        SessionJson.of(each, services.node) if isinstance(each, SessionView) else SessionJson.of_elsewhere(each)
+        for _, each in page
+    ]
+    return SessionPageJson(items=items, next=following, complete=elsewhere is not None)
 
 
 def _place(session: SessionElsewhere) -> Position:

@@ -19,6 +19,7 @@ from pgjit.identity.identity import Identity
 from pgjit.identity.provider import Discovery, Provider
 from pgjit.server.link import Link
 from pgjit.server.link_waits import LinkClosed
+from pgjit.turns import take_turn
 from pgwire import oauthbearer
 from pgwire.messages import authentication as auth
 
@@ -137,6 +138,7 @@ async def _message(link: Link, limit: int) -> bytes:
         data += await _receive(link)
     if len(data) > 5 + length:
         raise ProtocolFault("expected a password response and nothing else")
+    await take_turn()  # many tokens may arrive at once
     return bytes(data[5:])
 
 

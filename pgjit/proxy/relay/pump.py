@@ -35,6 +35,7 @@ from pgjit.proxy.window.end_errors import idle_in_transaction_error, server_clos
 from pgjit.proxy.window.leases import WindowLease
 from pgjit.server.link import Link
 from pgjit.server.upstream import Upstream
+from pgjit.turns import take_turn
 
 __all__ = ["Pump"]
 
@@ -124,7 +125,10 @@ class Pump:
             self._from_client.on_data, self._from_client.on_lost, peer=self._server, detects_disconnect=True
         )
         try:
-            return await asyncio.shield(self._end.future)
+            ending = await asyncio.shield(self._end.future)
+            self._from_client.hold()
+            await take_turn()
+            return ending
         finally:
             await self._from_client.stop()
             if checking is not None:

@@ -18,6 +18,7 @@ from pgjit.errors import ServerUnavailable
 from pgjit.grants.server_process import ProcessSighting, ProcessStatus, ServerProcess, process_status
 from pgjit.server.control_pool import ControlPool
 from pgjit.server.upstream import Upstream, cancel_running
+from pgjit.turns import call_in_turn
 
 __all__ = ["BackendStop"]
 
@@ -65,6 +66,7 @@ class BackendStop:
         self._link = link
         self._closed_by_us = False  # then a closed link proves nothing about the server
         self._begun = clock()
+        self._over = False
         self._terminated = False
         self._answered = False  # by a control connection to the right server
         self._sighting: ProcessSighting | None = None
@@ -132,19 +134,25 @@ class BackendStop:
 
     def _timers(self, alert: Alert) -> ExitStack:
         """Timers that run during the stop: close the link, raise alerts."""
-        loop = asyncio.get_running_loop()
-        stack = ExitStack()
-        stack.callback(loop.call_later(CONTROL_SECONDS, self._close_link).cancel)
-        stack.callback(loop.call_later(ALERT_AFTER, self._alert_repeatedly, stack, alert).cancel)
+        later, stack = asyncio.get_running_loop().call_later, ExitStack()
+        stack.callback(self._finish)
+        stack.callback(later(CONTROL_SECONDS, call_in_turn, self._close_link).cancel)
+        stack.callback(later(ALERT_AFTER, call_in_turn, lambda: self._alert_repeatedly(stack, alert)).cancel)
         return stack
 
+    def _finish(self) -> None:
+        self._over = True  # a timer that is due may still wait for its turn
+
     def _alert_repeatedly(self, stack: ExitStack, alert: Alert) -> None:
-        next_alert = asyncio.get_running_loop().call_later(ALERT_EVERY, self._alert_repeatedly, stack, alert)
-        stack.callback(next_alert.cancel)
+        if self._over:
+            return
+        later = asyncio.get_running_loop().call_later
+        again = later(ALERT_EVERY, call_in_turn, lambda: self._alert_repeatedly(stack, alert))
+        stack.callback(again.cancel)
         alert(self)
 
     def _close_link(self) -> None:
-        if self._link is not None and not self._answered and not self._link.closed:
+        if self._link is not None and not self._answered and not self._over and not self._link.closed:
             self._closed_by_us = True
             self._link.abort()
 

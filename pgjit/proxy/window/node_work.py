@@ -14,6 +14,7 @@ from pgjit.clock import Clock
 from pgjit.errors import JournalUnavailable
 from pgjit.grants.node import Node
 from pgjit.grants.window import Window
+from pgjit.proxy.ends import end_sessions
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.windows import Windows
@@ -52,10 +53,9 @@ class NodeWork:
             self._windows.take_over(window)
 
     def end_sessions(self, reason: str) -> None:
-        for session in self._registry:
-            task = asyncio.create_task(session.end(reason))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+        task = asyncio.create_task(end_sessions(list(self._registry), reason))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def differs(self, node: Node, policy: str, version: str) -> None:
         event = PolicyDiffers(

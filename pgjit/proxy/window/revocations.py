@@ -26,6 +26,7 @@ from pgjit.grants.window import Window
 from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.proxy.window.windows import Windows
 from pgjit.random_id import random_id
+from pgjit.turns import take_turn
 
 __all__ = ["Revocations"]
 
@@ -74,7 +75,7 @@ class Revocations:
         """Nothing opens in the scope, and what is open ends. Raises ServerUnavailable."""
         lock = Lock(id=f"l_{random_id()}", scope=scope, reason=reason, set_by=by, set_at=self._clock(), until=until)
         await self._store.set_lock(lock)
-        self._end_locked((lock,))
+        await self._end_locked((lock,))
         self.wake()
         return lock
 
@@ -123,26 +124,28 @@ class Revocations:
     async def enforce(self) -> None:
         """End what the standing orders say, on this node. Raises ServerUnavailable."""
         orders = await self._store.standing_orders(self._clock())
-        self._end_locked(orders.locks)
+        await self._end_locked(orders.locks)
         await self._end_revoked()
         for kill in orders.kills:
             self._kill(kill)
         await self._drop_old(orders.kills)
 
-    def _end_locked(self, locks: Sequence[Lock]) -> None:
+    async def _end_locked(self, locks: Sequence[Lock]) -> None:
         now, left = self._clock(), set[str]()
         for window in self._windows.live():
+            await take_turn()
             lock = matching_lock(locks, window.identity, window.policy, window.connection, now, window.programs)
             if lock is None:
                 left.add(window.id)
-            else:
+            elif self._windows.is_open(window.id):  # it may have ended while others took their turns
                 self._windows.end_now(window, "locked", lock.reason)
         if locks:
-            self._end_programs(locks, left, now)
+            await self._end_programs(locks, left, now)
 
-    def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
+    async def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
         """End the sessions of locked apps and agents in windows that stay: those of the persons they act for."""
         for session in self._registry:
+            await take_turn()
             view = session.view
             if view is None or view.window not in windows or view.id in self._ending:
                 continue

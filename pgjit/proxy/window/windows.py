@@ -28,6 +28,7 @@ from pgjit.grants.usage import Usage
 from pgjit.grants.window import Login, LoginAsk, Window
 from pgjit.identity.identity import Identity
 from pgjit.policy.policy import Policy
+from pgjit.proxy.ends import end_sessions
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.current_policies import end_under
 from pgjit.proxy.window.fleet_node import FleetNode
@@ -325,10 +326,9 @@ class Windows:
 
     async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
-        window_id = end.window.id
-        sessions = self._registry.of_window(window_id)
-        waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(window_id)]
-        ends = asyncio.gather(*(session.end(end.reason, end.explanation) for session in sessions), *waits)
+        sessions = self._registry.of_window(end.window.id)
+        waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(end.window.id)]
+        ends = asyncio.gather(end_sessions(sessions, end.reason, end.explanation), *waits)
         try:
             await asyncio.wait({ends}, timeout=_END_SECONDS)
             if not ends.done():

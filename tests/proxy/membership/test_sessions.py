@@ -155,8 +155,8 @@ async def test_the_loop_itself_asks_and_ends(directory: CountingDirectory) -> No
     ended = asyncio.Event()
 
     class Ending(RecordedSession):
-        async def end(self, reason: str) -> None:
-            await super().end(reason)
+        async def end(self, reason: str, explanation: str | None = None) -> None:
+            await super().end(reason, explanation)
             ended.set()
 
     live = Ending(directory)

@@ -43,7 +43,11 @@ class Ends:
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    async def end(self, reason: str) -> None:
+    def hold(self) -> None:
+        """It has no client that sends."""
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        assert explanation is None
         self.reasons.append(reason)
 
 

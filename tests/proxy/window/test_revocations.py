@@ -92,6 +92,7 @@ class _Session:
             ends_at=NOW, executions=0, state="idle",
         )  # fmt: skip
 
+    identity_key: IdentityKey | None = None
     policy: Policy | None = None
 
     def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None: ...

@@ -1,0 +1,39 @@
+"""Ends several sessions at once: a window's, those of an identity that is no member any more, all of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Protocol
+
+from pgjit.turns import take_turn
+
+__all__ = ["EndableSession", "end_sessions"]
+
+
+class EndableSession(Protocol):
+    """The part of a live session that ends it."""
+
+    def hold(self) -> None:
+        """Forward nothing more of the client; what runs goes on."""
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        """End it, and wait until its backend is gone."""
+
+
+async def end_sessions(sessions: Collection[EndableSession], reason: str, explanation: str | None = None) -> None:
+    """End them, and return when their backends are gone.
+
+    Nothing more of any client is forwarded from the first moment on: to end thousands of sessions takes seconds.
+    """
+    for session in sessions:
+        session.hold()
+    ends: list[asyncio.Task[None]] = []
+    try:
+        for session in sessions:
+            await take_turn()
+            ends.append(asyncio.create_task(session.end(reason, explanation)))
+        await asyncio.gather(*ends)
+    finally:
+        for end in ends:
+            end.cancel()

@@ -1,0 +1,114 @@
+"""A few at a time: how the work of many sessions shares the event loop when they begin or end at once.
+
+A window's end, a kill or a lost server ends thousands of sessions in the same moment. If all of their work was done
+in one turn of the loop, every other session would wait for the last of them. Decides how much is done in a turn: as
+much as keeps it short, in the order in which it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Turns", "call_in_turn", "take_turn"]
+
+_FIRST: Final = 8
+_MOST: Final = 32
+"""Pieces of work in one turn: at first, and at most."""
+_LONG: Final = 0.010
+_SHORT: Final = 0.005
+"""Seconds of CPU of a turn: after a longer one less is done, after a shorter one more."""
+
+
+class Turns:
+    """Those of one event loop. `cpu`: the seconds of CPU that its thread has used."""
+
+    def __init__(self, cpu: Callable[[], float] = time.thread_time) -> None:
+        self._cpu = cpu
+        self._most = _FIRST
+        self._left = _FIRST  # of this turn
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._renewing = False
+        self._began: float | None = None  # this turn, where work waited for it
+
+    async def take(self) -> None:
+        """Return in this turn of the loop if little was done in it, else in a later one."""
+        if not self._has_room():
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(lambda: _come(turn))
+            await turn
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Call `work` now if little was done in this turn, else in a later one."""
+        if self._has_room():
+            work()
+        else:
+            self._waiting.append(work)
+
+    def _has_room(self) -> bool:
+        self._renew_soon()
+        if self._waiting or not self._left:
+            return False
+        self._left -= 1
+        return True
+
+    def _renew_soon(self) -> None:
+        if not self._renewing:
+            self._renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+
+    def _renew(self) -> None:
+        self._renewing = False
+        self._adapt()
+        ready = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        self._left = self._most - len(ready)
+        if ready:
+            self._renew_soon()
+        for work in ready:
+            try:
+                work()
+            except Exception as fault:  # noqa: BLE001 - the others do theirs all the same
+                context = {"message": "work that had waited for its turn has failed", "exception": fault}
+                asyncio.get_running_loop().call_exception_handler(context)
+
+    def _adapt(self) -> None:
+        if not self._waiting:
+            self._began = None
+            return
+        before, self._began = self._began, self._cpu()
+        if before is None:
+            return
+        if self._began - before > _LONG:
+            self._most = max(1, self._most // 2)
+        elif self._began - before < _SHORT:
+            self._most = min(_MOST, self._most + 1)
+
+
+def _come(turn: asyncio.Future[None]) -> None:
+    if not turn.done():  # else its task was cancelled
+        turn.set_result(None)
+
+
+_here: Final = threading.local()  # `turns`: the loop that runs in this thread, and its turns
+
+
+def _turns() -> Turns:
+    loop = asyncio.get_running_loop()
+    known: tuple[asyncio.AbstractEventLoop, Turns] | None = getattr(_here, "turns", None)
+    if known is None or known[0] is not loop:
+        known = _here.turns = loop, Turns()
+    return known[1]
+
+
+async def take_turn() -> None:
+    """Wait until this task may go on with work of up to a millisecond: at once, unless many others do."""
+    await _turns().take()
+
+
+def call_in_turn(work: Callable[[], object]) -> None:
+    """Do `work` of up to a millisecond: at once, unless many others do."""
+    _turns().call(work)

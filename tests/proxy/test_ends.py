@@ -1,0 +1,58 @@
+"""Many sessions that end at once: each is held before the first one ends, and others go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pgjit.proxy.ends import end_sessions
+
+
+class Ending:
+    """A session that notes what was done to it, and with how many others before."""
+
+    log: list[str]
+    over: asyncio.Event
+
+    def __init__(self, log: list[str], over: asyncio.Event) -> None:
+        self.log = log
+        self.over = over
+
+    def hold(self) -> None:
+        self.log.append("hold")
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        self.log.append(f"{reason}: {explanation}")
+        await self.over.wait()
+
+
+async def test_all_are_held_at_once_and_end_a_few_at_a_time() -> None:
+    log: list[str] = []
+    over = asyncio.Event()
+    sessions = [Ending(log, over) for _ in range(100)]
+    task = asyncio.create_task(end_sessions(sessions, "revoked", "leaked"))
+    await asyncio.sleep(0)
+    assert log[:100] == ["hold"] * 100
+    turns = 0
+    while len(log) < 200:
+        turns += 1
+        await asyncio.sleep(0)
+    assert log[100:] == ["revoked: leaked"] * 100
+    assert turns > 5
+    assert not task.done()
+    over.set()
+    await task
+
+
+async def test_who_stops_to_wait_leaves_no_task() -> None:
+    over = asyncio.Event()
+    sessions = [Ending([], over) for _ in range(100)]
+    task = asyncio.create_task(end_sessions(sessions, "shutdown"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
