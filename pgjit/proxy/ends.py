@@ -31,7 +31,7 @@ async def end_sessions(sessions: Collection[EndableSession], reason: str, explan
     ends: list[asyncio.Task[None]] = []
     try:
         for session in sessions:
-            await take_turn()
+            await take_turn(ends=True)
             ends.append(asyncio.create_task(session.end(reason, explanation)))
         await asyncio.gather(*ends)
     finally:

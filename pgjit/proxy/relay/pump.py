@@ -127,7 +127,7 @@ class Pump:
         try:
             ending = await asyncio.shield(self._end.future)
             self._from_client.hold()
-            await take_turn()
+            await take_turn(ends=True)
             return ending
         finally:
             await self._from_client.stop()
