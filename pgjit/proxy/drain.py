@@ -65,7 +65,7 @@ class SessionDrain:
             over = self._at_once.is_set() or loop.time() >= until
             await self._announce()
             for session in self._registry:
-                await take_turn()
+                await take_turn(ends=True)
                 if over or self._rests(session, loop.time()):
                     self._end(session)
             if not logins.done():
@@ -88,7 +88,7 @@ class SessionDrain:
     async def _announce(self) -> None:
         for session in self._registry:
             if session not in self._notified:
-                await take_turn()
+                await take_turn(ends=True)
                 if session.send_notice(_NOTICE):
                     self._notified.add(session)
 

@@ -14,8 +14,8 @@ __all__ = ["EndableSession", "end_sessions"]
 class EndableSession(Protocol):
     """The part of a live session that ends it."""
 
-    def hold(self) -> None:
-        """Forward nothing more of the client; what runs goes on."""
+    def cut_off(self) -> None:
+        """Forward nothing more of the client, nor what is recorded already. It must be ended soon."""
 
     async def end(self, reason: str, explanation: str | None = None) -> None:
         """End it, and wait until its backend is gone."""
@@ -27,7 +27,7 @@ async def end_sessions(sessions: Collection[EndableSession], reason: str, explan
     Nothing more of any client is forwarded from the first moment on: to end thousands of sessions takes seconds.
     """
     for session in sessions:
-        session.hold()
+        session.cut_off()
     ends: list[asyncio.Task[None]] = []
     try:
         for session in sessions:

@@ -76,7 +76,7 @@ class PolicyFollowing:
                     leaving += 1
                     self._leave(session, reason, seconds)
                 case "ends":
-                    session.hold()  # until its window's end reaches it, a moment later
+                    session.cut_off()  # until its window's end reaches it, a moment later
         return Followed(tuple(windows), following, leaving)
 
     def _fate(

@@ -89,6 +89,9 @@ class RegisteredSession(EndableSession, Protocol):
     def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None:
         """Go on under another version of the policy. `ends_at`: of the window, if it ends earlier now."""
 
+    def hold(self) -> None:
+        """Forward nothing more of the client; what was recorded or runs goes on."""
+
     async def leave(self, reason: str, seconds: float) -> None:
         """Hold; end as soon as nothing runs, or after `seconds`."""
 

@@ -311,6 +311,10 @@ class Session:
         if self._live is not None:
             self._live.pump.hold()
 
+    def cut_off(self) -> None:
+        if self._live is not None:
+            self._live.pump.cut_off()
+
     async def leave(self, reason: str, seconds: float) -> None:
         """The session cannot go on as it is: it ends as soon as nothing runs, or after `seconds`."""
         self.hold()

@@ -175,7 +175,7 @@ class SessionEnd:
         except asyncio.CancelledError:
             self._stopping.cancel()
             raise
-        await take_turn()
+        await take_turn(ends=True)
         stopping, self._stopping = self._stopping, None  # breaks a reference cycle
         gone = not stopping.cancelled()
         self.abandoned = not gone

@@ -32,16 +32,18 @@ async def do_handshake(
         plain.close()
         raise
     try:
-        await _until_done(tls)
+        await _until_done(tls, in_turn=server_name is None)
     except BaseException:
         tls.close()
         raise
     return tls
 
 
-async def _until_done(tls: ssl.SSLSocket) -> None:
+async def _until_done(tls: ssl.SSLSocket, *, in_turn: bool) -> None:
+    """`in_turn`: a few at a time with other clients. Not to a server: to end a session may need it."""
     while True:
-        await take_turn()
+        if in_turn:
+            await take_turn()
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:

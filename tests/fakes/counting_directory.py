@@ -78,7 +78,7 @@ class RecordedSession:
     directory: CountingDirectory
     ended: list[tuple[str, datetime]] = field(default_factory=list)
 
-    def hold(self) -> None:
+    def cut_off(self) -> None:
         """It has no client that sends."""
 
     async def end(self, reason: str, explanation: str | None = None) -> None:

@@ -17,7 +17,8 @@ from pgjit.policy.policy import Preset
 from pgwire.messages.extended import sync
 from tests.fakes.both_ends import answer, bind, execute, parse, query
 from tests.fakes.scripted_server import Peer, Step, expect, notice, send, status, until_left
-from tests.fakes.whole_proxy import WholeProxy, kinds
+from tests.fakes.starved_logins import starve_logins
+from tests.fakes.whole_proxy import WholeProxy, errors, kinds
 
 READY, DONE = answer("Z", b"I"), answer("C", b"SELECT 1\0")
 MIB = 1 << 20
@@ -240,3 +241,18 @@ async def test_both_sides_write_at_once(size: int, tmp_path: Path, certificates:
         await proxy.over()
         assert proxy.outcomes == ["completed"]
         assert proxy.records("outcome")[0]["received"] == size
+
+
+async def test_clients_that_log_in_do_not_put_the_end_of_a_session_off(
+    tmp_path: Path, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with WholeProxy(tmp_path, certificates, [expect("Q"), until_left()]) as proxy:
+        async with await proxy.client() as client:
+            await client.send(query("SELECT 1"))
+            await proxy.lose_controls()  # new control connections are needed
+            starve_logins(monkeypatch)
+            async with asyncio.timeout(60):
+                await proxy.session.end("revoked")
+                assert errors(await client.frames()) == [("FATAL", "57P01")]
+        await proxy.over()
+        assert proxy.session_ended["proof"]["gone"]

@@ -13,6 +13,7 @@ from pgjit.proxy.drain import NotAccepting, SessionDrain
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.session import Session
 from pgwire.messages.query import decode_error
+from tests.fakes.starved_logins import starve_logins
 from tests.run.waiting import until
 
 
@@ -135,3 +136,13 @@ def test_a_client_that_is_too_late_is_sent_to_another_node() -> None:
     fields = NotAccepting().fields()
     assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "57P03", "pgjit is shutting down")
     assert fields["R"] == "pgjit:shutting-down"
+
+
+async def test_clients_that_log_in_do_not_put_a_shutdown_off(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(registry, "live")
+    starve_logins(monkeypatch)
+    async with asyncio.timeout(60):
+        await SessionDrain(registry, asyncio.Event()).run(3600, nobody())
+    assert (len(live.notices), live.ended) == (1, ["shutdown"])

@@ -1,4 +1,4 @@
-"""Many sessions that end at once: each is held before the first one ends, and others go on meanwhile."""
+"""Many sessions that end at once: each is cut off before the first one ends, and others go on meanwhile."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class Ending:
         self.log = log
         self.over = over
 
-    def hold(self) -> None:
-        self.log.append("hold")
+    def cut_off(self) -> None:
+        self.log.append("cut off")
 
     async def end(self, reason: str, explanation: str | None = None) -> None:
         self.log.append(f"{reason}: {explanation}")
         await self.over.wait()
 
 
-async def test_all_are_held_at_once_and_end_a_few_at_a_time() -> None:
+async def test_all_are_cut_off_at_once_and_end_a_few_at_a_time() -> None:
     log: list[str] = []
     over = asyncio.Event()
     sessions = [Ending(log, over) for _ in range(100)]
     task = asyncio.create_task(end_sessions(sessions, "revoked", "leaked"))
     await asyncio.sleep(0)
-    assert log[:100] == ["hold"] * 100
+    assert log[:100] == ["cut off"] * 100
     turns = 0
     while len(log) < 200:
         turns += 1

@@ -7,10 +7,14 @@ import gc
 import socket
 import ssl
 import struct
+from pathlib import Path
 
 import pytest
 
+from pgjit.demo.certificates import make_certificates
 from pgjit.server.tls_handshake import do_handshake
+from tests.fakes.scripted_client import trusting
+from tests.fakes.starved_logins import starve_logins
 
 pytestmark = pytest.mark.live
 
@@ -29,3 +33,21 @@ async def test_a_peer_that_reset_the_connection_before_tls_leaves_no_socket_open
         await do_handshake(accepted, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     assert accepted.fileno() == -1
     gc.collect()  # a socket that was left open is a ResourceWarning, and so a fault of this test
+
+
+async def test_clients_that_log_in_do_not_put_off_a_connection_to_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To end a session may need a new control connection."""
+    certificates = make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        plain = socket.create_connection(server.sockets[0].getsockname())
+        plain.setblocking(False)
+        starve_logins(monkeypatch)
+        async with asyncio.timeout(60):
+            tls = await do_handshake(plain, trusting(certificates.authority), server_name="localhost")
+        assert tls.version() is not None
+        tls.close()

@@ -89,7 +89,8 @@ class ClientTraffic:
         self._began = 0
         self._task: asyncio.Task[None] | None = None
         self._client_left = False
-        self._stopped = False  # nothing more is forwarded: the session is about to end
+        self._stopped = False  # nothing more is planned: the session is about to end
+        self._cut_off = False  # nor is anything forwarded that is recorded already
 
     def follow(self, access: Access) -> None:
         """Judge by another version of the policy from now on. The end is never later than before."""
@@ -100,9 +101,16 @@ class ClientTraffic:
     def hold(self) -> None:
         """Forward nothing more, nor read it: where in a message the server is stays known (`inside_data`).
 
-        What was forwarded is answered.
+        What was recorded is forwarded, and what was forwarded is answered.
         """
         self._stopped = True
+
+    def cut_off(self) -> None:
+        """Hold, and forward nothing that is recorded already: its record may wait for the disk now.
+
+        It is never answered, so the end of the traffic must follow.
+        """
+        self._stopped = self._cut_off = True
 
     @property
     def inside_data(self) -> bool:
@@ -233,7 +241,8 @@ class ClientTraffic:
         # A session sees its own changes at once: they may make a name mean something else.
         self._changed = (count_executions(self._counts, plan.events) and self._judged) or self._changed
         took = time.perf_counter_ns() - self._began
-        if not self._end.passed and not (took > _NOT_AT_ONCE and self._window_end.passed):
+        over = self._end.passed or self._cut_off
+        if not over and not (took > _NOT_AT_ONCE and self._window_end.passed):
             self._server.write(data)
             if plan.fault is not None:
                 self._end.set(Ending("protocol", plan.fault))

@@ -109,8 +109,12 @@ class Pump:
         self._from_client.follow(access)
 
     def hold(self) -> None:
-        """Forward nothing more of the client. What runs goes on."""
+        """Forward nothing more of the client. What was recorded or runs goes on."""
         self._from_client.hold()
+
+    def cut_off(self) -> None:
+        """Forward nothing more of the client, nor what is recorded already. `over` must follow."""
+        self._from_client.cut_off()
 
     def over(self, ending: Ending) -> None:
         """End the traffic. The first reason counts."""

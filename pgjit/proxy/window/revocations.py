@@ -26,7 +26,6 @@ from pgjit.grants.window import Window
 from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.proxy.window.windows import Windows
 from pgjit.random_id import random_id
-from pgjit.turns import take_turn
 
 __all__ = ["Revocations"]
 
@@ -34,6 +33,9 @@ _log = logging.getLogger("pgjit.windows")
 _EVERY_SECONDS = 1.0
 _KEPT_AFTER = timedelta(seconds=30)
 """How long an order to end a session is kept that no node is known to have. A new session is stored a little late."""
+_AT_ONCE = 20
+"""Windows, or sessions, that are compared with the locks before others get the event loop. An order does not wait for
+a turn among those that log in: there may be thousands of them, sent by somebody without a token."""
 
 
 class Revocations:
@@ -131,21 +133,24 @@ class Revocations:
         await self._drop_old(orders.kills)
 
     async def _end_locked(self, locks: Sequence[Lock]) -> None:
+        if not locks:
+            return
         now, left = self._clock(), set[str]()
-        for window in self._windows.live():
-            await take_turn()
+        for number, window in enumerate(self._windows.live(), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             lock = matching_lock(locks, window.identity, window.policy, window.connection, now, window.programs)
             if lock is None:
                 left.add(window.id)
-            elif self._windows.is_open(window.id):  # it may have ended while others took their turns
+            elif self._windows.is_open(window.id):  # it may have ended meanwhile
                 self._windows.end_now(window, "locked", lock.reason)
-        if locks:
-            await self._end_programs(locks, left, now)
+        await self._end_programs(locks, left, now)
 
     async def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
         """End the sessions of locked apps and agents in windows that stay: those of the persons they act for."""
-        for session in self._registry:
-            await take_turn()
+        for number, session in enumerate(self._registry, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             view = session.view
             if view is None or view.window not in windows or view.id in self._ending:
                 continue

@@ -43,7 +43,7 @@ class Ends:
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
-    def hold(self) -> None:
+    def cut_off(self) -> None:
         """It has no client that sends."""
 
     async def end(self, reason: str, explanation: str | None = None) -> None:

@@ -210,3 +210,47 @@ async def test_a_client_of_a_session_that_leaves_may_go_first(tmp_path: Path, ce
         await proxy.over()
         await leaving
         assert proxy.session_ended["reason"] == "client-gone"
+
+
+class SlowDisk:
+    """The journal's records reach the disk when `goes_on` is set. `begun`: one waits for it."""
+
+    def __init__(self, proxy: WholeProxy) -> None:
+        self.begun, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._flush = proxy.services.journal.flush
+        proxy.services.flush_before_forward = True
+        proxy.services.journal.flush = self._later  # type: ignore[method-assign]
+
+    async def _later(self) -> None:
+        self.begun.set()
+        await self.goes_on.wait()
+        await self._flush()
+
+
+@pytest.mark.parametrize("how", ["cut off", "held"])
+async def test_a_statement_whose_record_waits_for_the_disk_is_not_forwarded_once_its_session_is_cut_off(
+    how: str, tmp_path: Path, certificates: Certificates
+) -> None:
+    server = Server()
+    async with WholeProxy(tmp_path, certificates, [server]) as proxy:
+        disk = SlowDisk(proxy)
+        async with await proxy.client() as client:
+            session = proxy.session
+            await client.send(query("SELECT 1"))
+            await disk.begun.wait()
+            assert len(proxy.records("execution")) == 1
+            if how == "cut off":
+                session.cut_off()
+            else:
+                session.hold()
+            disk.goes_on.set()
+            records = traffic_of(proxy)._records
+            await until(lambda: not records._flushing)
+            if how == "held":
+                assert kinds(await client.frames("Z")) == "CZ"
+            await session.end("revoked")
+            async with asyncio.timeout(60):
+                assert errors(await client.frames()) == [("FATAL", "57P01")]
+            await proxy.over()
+        assert proxy.outcomes == (["cut"] if how == "cut off" else ["completed"])
+    assert server.seen == ([] if how == "cut off" else [b"SELECT 1"])

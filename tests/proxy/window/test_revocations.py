@@ -24,6 +24,7 @@ from pgjit.proxy.window.revocations import Revocations
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import NOW, POLICY
 from tests.fakes.both_ends import CONTEXT
+from tests.fakes.starved_logins import starve_logins
 from tests.run.waiting import until_it_holds
 
 ADMIN = Actor(key=IdentityKey("t", "admin"), display="An Admin", via="api")
@@ -98,6 +99,8 @@ class _Session:
     def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None: ...
 
     def hold(self) -> None: ...
+
+    def cut_off(self) -> None: ...
 
     async def leave(self, reason: str, seconds: float) -> None: ...
 
@@ -174,4 +177,28 @@ async def test_a_store_that_fails_is_read_again(tmp_path: Path) -> None:
             return windows.early_end(window.id) == ("revoked", "why")
 
         await until_it_holds(ended)
+    await _close(store, windows, journal)
+
+
+@pytest.mark.parametrize("order", ["lock", "revoke"])
+async def test_clients_that_log_in_do_not_put_an_order_off(
+    tmp_path: Path, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, windows, revocations, journal = await _house(tmp_path, {POLICY.name: POLICY})
+    opened = [
+        await windows.admit(
+            replace(CONTEXT.identity, key=IdentityKey("t", f"agent-{number}")), POLICY, "10.0.0.7:5", None
+        )
+        for number in range(50)
+    ]
+    scope = Scope(ScopeKind.POLICY, POLICY.name)
+    starve_logins(monkeypatch)
+    async with asyncio.timeout(60):
+        if order == "lock":
+            await revocations.lock(scope, "why", ADMIN)
+        else:
+            await store.revoke(scope, ADMIN, "why", NOW)
+            await revocations.enforce()
+    reason = {"revoke": "revoked", "lock": "locked"}[order]
+    assert {windows.early_end(window.id) for window, _ in opened} == {(reason, "why")}
     await _close(store, windows, journal)
