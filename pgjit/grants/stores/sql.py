@@ -105,9 +105,7 @@ class SqlStore(FleetSqlStore, ReviewedSqlStore, SignInSqlStore, SearchSqlStore):
     async def _joined(
         self, identity: IdentityKey, policy: Policy, now: datetime, login: Login | None
     ) -> tuple[Window, bool] | None:
-        """A login that joins a window of this node waits for no other: many may come at once."""
-        if not self.shared:
-            return None
+        """A login that joins a window of this node writes nothing, and waits for no other: many may come at once."""
         return await self._database.read(
             lambda connection: admission.joined(connection, self.node, identity, policy, now, login)
         )
