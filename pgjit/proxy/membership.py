@@ -323,19 +323,21 @@ class Memberships:
         if answer is None:
             return
         ending: dict[str, list[EndableSession]] = {}
+        lost = False
         for requirement in self._requirements.get(principal, ()):
             match membership_status(answer, requirement.group, now, self._schedule.max_stale):
                 case MembershipStatus.MEMBER:
                     continue
                 case MembershipStatus.LOST:
                     reason = requirement.end_reason
-                    if not requirement.member.ending:
-                        self._spawn(self._store_denial(principal, answer, denied=True))
+                    lost = lost or not requirement.member.ending
                 case MembershipStatus.UNKNOWN:
                     reason = "membership-unknown"
             if not requirement.member.ending:
                 requirement.member.ending = True
                 ending.setdefault(reason, []).append(requirement.member.session)
+        if lost:
+            self._spawn(self._store_denial(principal, answer, denied=True))
         for reason, sessions in ending.items():
             self._spawn(end_sessions(sessions, reason))
 

@@ -34,7 +34,7 @@ _EVERY_SECONDS = 1.0
 _KEPT_AFTER = timedelta(seconds=30)
 """How long an order to end a session is kept that no node is known to have. A new session is stored a little late."""
 _AT_ONCE = 20
-"""Windows, or sessions, that are compared with the locks before others get the event loop. An order does not wait for
+"""Windows, or sessions, that are looked at and ended before others get the event loop. An order does not wait for
 a turn among those that log in: there may be thousands of them, sent by somebody without a token."""
 
 
@@ -57,7 +57,9 @@ class Revocations:
         The sessions of this node are being ended when this returns.
         """
         revoked = await self._store.revoke(scope, by, reason, self._clock())
-        for window in revoked:
+        for number, window in enumerate(revoked, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             if self._windows.is_open(window.id):
                 self._windows.end_now(window, "revoked", window.revoke_reason)
         self.wake()
@@ -172,7 +174,11 @@ class Revocations:
         if not (open_windows := self._windows.live()):
             return
         stored = await self._store.known([window.id for window in open_windows])
-        for window in stored.values():
+        for number, window in enumerate(stored.values(), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if not self._windows.is_open(window.id):
+                continue  # it has ended meanwhile
             if window.revoked_at is not None:
                 self._windows.end_now(window, "revoked", window.revoke_reason)
             elif window.ended_at is not None:

@@ -31,6 +31,7 @@ from pgjit.policy.policy import Policy
 from pgjit.proxy.ends import end_sessions
 from pgjit.proxy.registry import Registry
 from pgjit.proxy.window.current_policies import end_under
+from pgjit.proxy.window.early_ends import EarlyEnds
 from pgjit.proxy.window.fleet_node import FleetNode
 from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.proxy.window.leases import Leases
@@ -86,7 +87,7 @@ class Windows:
         self._review_records = ReviewRecords(store, journal)
         self._telemetry = telemetry
         self._ends: dict[str, _End] = {}
-        self._early_ends: dict[str, _End] = {}  # carried out before the granted end: no login may open a session
+        self._early_ends = EarlyEnds()
         self._outbox: dict[tuple[str, RecordKind], WindowOpened | WindowEnded] = {}  # not in the journal yet
         self._recorded: set[tuple[str, RecordKind]] = set()  # in the journal, but still in the store's outbox
         self._policies: Mapping[str, Policy] | None = None  # as they are now
@@ -230,15 +231,7 @@ class Windows:
 
         A login that was admitted before may arrive after all sessions of the window were ended.
         """
-        end = self._early_ends.get(window_id)
-        return None if end is None else (end.reason, end.explanation)
-
-    def _note_early_end(self, end: _End) -> None:
-        now = self._clock()
-        for window_id, past in list(self._early_ends.items()):
-            if past.window.ends_at < now and past.task.done():
-                del self._early_ends[window_id]
-        self._early_ends[end.window.id] = end
+        return self._early_ends.of(window_id)
 
     def usage(self, window: Window) -> Usage:
         """The usage of the window, counted by all its sessions."""
@@ -307,9 +300,9 @@ class Windows:
             scheduled.task.cancel()  # the window ends earlier than scheduled
             until = replace(until, steady=min(until.steady, scheduled.until.steady))
         task = asyncio.create_task(self._carry_out(window.id), context=Context())
-        end = self._ends[window.id] = _End(window, until, reason, explanation, task)
+        self._ends[window.id] = _End(window, until, reason, explanation, task)
         if reason != "ttl":
-            self._note_early_end(end)
+            self._early_ends.add(window, reason, explanation, task, self._clock())
 
     async def _carry_out(self, window_id: str) -> None:
         """Wait for the window's end, then end its sessions and record the end."""

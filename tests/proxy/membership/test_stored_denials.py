@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pgjit.errors import ServerUnavailable
 from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
+from pgjit.identity.directory import DirectoryAnswer, Principal
 from pgjit.identity.identity import IdentityKey
 from pgjit.identity.membership_rechecks import GroupSource
 from pgjit.proxy.membership import Memberships
@@ -172,3 +174,25 @@ async def test_a_store_that_cannot_keep_a_no_changes_nothing_of_the_answer(
     assert not (await first.resolve(replace(identity("ann"), groups_known=False), in_group)).identity.groups
     assert "is not stored" in caplog.text
     await first.close()
+
+
+async def test_a_denial_that_ends_many_sessions_is_stored_once(directory: CountingDirectory) -> None:
+    stored: list[Principal] = []
+
+    class Denials:
+        async def keep_denial(self, principal: Principal, answer: DirectoryAnswer, until: datetime) -> None:
+            stored.append(principal)
+
+        async def drop_denial(self, principal: Principal) -> None: ...
+
+    watch = memberships(directory, denials=Denials())
+    sessions = [RecordedSession(directory) for _ in range(100)]
+    with ExitStack() as stack:
+        for session in sessions:
+            resolved = await watch.resolve(identity("ann"), in_group)
+            stack.enter_context(watch.watching(session, resolved, GROUP))
+        directory.removed.add("ann")
+        await pass_time(watch, directory, 200)
+    await watch.close()
+    assert [[reason for reason, _ in each.ended] for each in sessions] == [["membership-lost"]] * 100
+    assert len(stored) == 1
