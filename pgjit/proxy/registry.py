@@ -69,8 +69,6 @@ class RegisteredSession(EndableSession, Protocol):
     @property
     def backend_pid(self) -> int | None: ...
     @property
-    def idle(self) -> bool: ...
-    @property
     def executions(self) -> int:
         """The statements that it has run."""
 

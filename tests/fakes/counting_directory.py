@@ -77,6 +77,7 @@ class RecordedSession:
 
     directory: CountingDirectory
     ended: list[tuple[str, datetime]] = field(default_factory=list)
+    idle: bool = True
 
     def cut_off(self) -> None:
         """It has no client that sends."""

@@ -15,9 +15,10 @@ class Ending:
     log: list[str]
     over: asyncio.Event
 
-    def __init__(self, log: list[str], over: asyncio.Event) -> None:
+    def __init__(self, log: list[str], over: asyncio.Event, *, idle: bool = True) -> None:
         self.log = log
         self.over = over
+        self.idle = idle
 
     def cut_off(self) -> None:
         self.log.append("cut off")
@@ -43,6 +44,19 @@ async def test_all_are_cut_off_at_once_and_end_a_few_at_a_time() -> None:
     assert not task.done()
     over.set()
     await task
+
+
+async def test_what_runs_is_stopped_first() -> None:
+    running, idle = list[str](), list[str]()
+    over = asyncio.Event()
+    sessions = [Ending(idle, over) for _ in range(50)] + [Ending(running, over, idle=False) for _ in range(5)]
+    task = asyncio.create_task(end_sessions(sessions, "ttl"))
+    while len(running) < 10:
+        await asyncio.sleep(0)
+    assert idle.count("ttl: None") <= 5
+    over.set()
+    await task
+    assert idle.count("ttl: None") == 50
 
 
 async def test_who_stops_to_wait_leaves_no_task() -> None:

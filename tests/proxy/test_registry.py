@@ -74,7 +74,7 @@ class Unseen(Live):
 
 def test_the_views_of_some_windows_look_at_no_other_session() -> None:
     registry = registry_of(Live(1, b"a"), Live(2, b"", "w_2"), Live(3, b"c", "w_2"), Unseen(4, b"d", "w_3"))
-    assert cast(list[str], registry.views_of({"w_1", "w_2", "w_9"})) == ["view of 1", "view of 3"]
+    assert cast(list[str], registry.views_of(["w_1", "w_2", "w_9"])) == ["view of 1", "view of 3"]
     assert registry.views_of(()) == []
 
 

@@ -40,6 +40,8 @@ class Half(CountingDirectory):
 
 
 class Ends:
+    idle = True
+
     def __init__(self) -> None:
         self.reasons: list[str] = []
 
