@@ -29,10 +29,10 @@ def session_settings(
 ) -> dict[str, str]:
     """The startup parameters for the server, beside user and database."""
     remaining = max(timedelta(milliseconds=1), access.ends_at - now)
-    # The server's timeouts fire a little after pgjit's own end of the session, which is cleaner and leaves a proof.
-    late = _milliseconds(remaining + _TIMEOUT_SLACK)
-    limits = access.policy.limits
-    idle = limits.idle_in_transaction
+    # The server's timeouts fire a little after pgjit's own end of the session, which is cleaner and leaves a proof. A
+    # statement that the server cancelled before pgjit has terminated its backend would let the next one begin.
+    latest = remaining + _TIMEOUT_SLACK
+    late, limits = _milliseconds(latest), access.policy.limits
     settings = {
         **_client_settings(request, access),
         # The session id comes first: a reader of pg_stat_activity finds the records by it.
@@ -42,10 +42,8 @@ def session_settings(
         "standard_conforming_strings": "on",
         "search_path": access.target.search_path,
         # Server-side timeouts, in case pgjit itself dies before the window ends.
-        "statement_timeout": _milliseconds(min(remaining, limits.statement_time or remaining)),
-        "idle_in_transaction_session_timeout": (
-            late if idle is None else _milliseconds(min(remaining + _TIMEOUT_SLACK, idle))
-        ),
+        "statement_timeout": _milliseconds(min(latest, limits.statement_time or latest)),
+        "idle_in_transaction_session_timeout": _milliseconds(min(latest, limits.idle_in_transaction or latest)),
         # A role that ALTER ROLE set for the login would hide its sessions from the control connection.
         "role": "none",
         # For row security and triggers. In the startup packet it is the reset value too, and precedes what ALTER ROLE

@@ -32,7 +32,7 @@ def test_settings_that_judging_relies_on_are_pinned() -> None:
         "role": "none",
         "pgjit.identity": "11111111-1111-4111-8111-111111111111/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
         "default_transaction_read_only": "on",
-        "statement_timeout": "600000",
+        "statement_timeout": "602000",
         "idle_in_transaction_session_timeout": "602000",
         "client_connection_check_interval": "500ms",
         "idle_session_timeout": "602000",
@@ -47,8 +47,16 @@ def test_a_policy_that_may_write_is_not_read_only() -> None:
 def test_no_startup_setting_replaces_a_pinned_one() -> None:
     opening = StartupRequest("ann", "shop", None, None, {"client_encoding": "SJIS", "statement_timeout": "0"})
     found = settings(opening=opening)
-    assert (found["client_encoding"], found["statement_timeout"]) == ("UTF8", "600000")
+    assert (found["client_encoding"], found["statement_timeout"]) == ("UTF8", "602000")
     assert found["application_name"] == "pgjit s_1"
+
+
+def test_no_timeout_of_the_servers_comes_before_pgjit_has_ended_the_session() -> None:
+    """A statement that it cancelled at the window's end would let the next one that waits there begin."""
+    left = (END - NOW) // timedelta(milliseconds=1)
+    timeouts = {name: int(value) for name, value in settings().items() if name.endswith("_timeout")}
+    assert len(timeouts) == 4
+    assert min(timeouts.values()) >= left + 2_000
 
 
 @pytest.mark.parametrize(
@@ -67,7 +75,7 @@ def test_a_server_is_sent_only_settings_that_it_knows(major: int, absent: set[st
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=5), timedelta(microseconds=-1)])
 def test_a_timeout_is_never_zero_which_would_mean_none(late: timedelta) -> None:
     found = session_settings(access(Preset.READ_ONLY, END), OPENING, "s_1", 18, END + late)
-    assert found["statement_timeout"] == "1"
+    assert found["statement_timeout"] == "2001"
 
 
 def test_an_application_name_is_cut_behind_the_sessions_id() -> None:

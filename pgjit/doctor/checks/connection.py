@@ -53,7 +53,7 @@ def _version(subject: Subject) -> Iterator[Finding]:
             severity=Severity.WARNING,
             reference="no-client-check",
             message=f"PostgreSQL {major} does not check whether its client is still connected while a statement runs",
-            why="If pgjit dies, a running statement goes on until statement_timeout, which is the end of its window.",
+            why="If pgjit dies, a running statement goes on until statement_timeout, just after its window.",
             advice="Upgrade the server to PostgreSQL 14 or newer: it has client_connection_check_interval.",
         )
     elif major > _NEWEST:

@@ -175,7 +175,7 @@ def _session(rows: Sequence[LoginSession], _subject: Subject) -> Iterator[Findin
                 severity=Severity.WARNING,
                 reference="no-client-check",
                 message="client_connection_check_interval cannot be set by a session",
-                why="If pgjit dies, a running statement goes on until statement_timeout, the end of its window.",
+                why="If pgjit dies, a running statement goes on until statement_timeout, just after its window.",
                 advice="Set it for the whole server.",
             )
 

@@ -95,7 +95,7 @@ def test_under_full_access_only_the_reserved_settings_are_refused(name: str, val
     ("asked", "preset", "given"),
     [
         ({"statement_timeout": "30s"}, Preset.READ_ONLY, {"statement_timeout": "30000"}),
-        ({"statement_timeout": "20min"}, Preset.READ_ONLY, {"statement_timeout": "600000"}),
+        ({"statement_timeout": "20min"}, Preset.READ_ONLY, {"statement_timeout": "602000"}),
         ({"idle_session_timeout": "1min"}, Preset.READ_ONLY, {"idle_session_timeout": "60000"}),
         ({"lock_timeout": "5s"}, Preset.READ_ONLY, {"lock_timeout": "5s"}),
         ({"default_transaction_read_only": "TRUE"}, Preset.READ_WRITE, {"default_transaction_read_only": "on"}),
