@@ -15,6 +15,7 @@ from pgjit.api.live_sessions import LIVE_SECONDS, LiveSessions
 from pgjit.errors import PgjitError
 from pgjit.grants.reviewers import Reviewer
 from pgjit.policy.policy import Policy
+from pgjit.turns import take_turn
 
 __all__ = ["EventStream"]
 
@@ -71,6 +72,7 @@ class EventStream:
             if seen:
                 await feed.pause(_PAUSE_SECONDS)
             await feed.wait(position, max(0.0, self._next_look(check_at) - time.monotonic()))
+            await take_turn()  # what has come, has come for a hundred readers perhaps: each of them is written to
             if time.monotonic() < check_at:
                 continue
             check_at = time.monotonic() + self._seconds

@@ -61,12 +61,16 @@ class SessionDrain:
         """End the sessions, also those that open before `logins` is done. Returns when their backends are gone."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
+
+        def time_is_over() -> bool:
+            return self._at_once.is_set() or loop.time() >= until
+
         while len(self._registry) or not logins.done():
-            over = self._at_once.is_set() or loop.time() >= until
+            over = time_is_over()
             await self._announce()
             for session in self._registry:
                 await take_turn(ends=True)
-                if over or self._rests(session, loop.time()):
+                if time_is_over() or self._rests(session, loop.time()):
                     self._end(session)
             if not logins.done():
                 await asyncio.wait({logins}, timeout=_LOOK_SECONDS)
@@ -77,11 +81,11 @@ class SessionDrain:
         await self._wait_for_ends()
 
     async def _wait_for_ends(self) -> None:
-        if self._ends:
-            _, remaining = await asyncio.wait(self._ends.values(), timeout=_END_SECONDS)
+        if ends := [end for end in self._ends.values() if not end.done()]:
+            _, remaining = await asyncio.wait(ends, timeout=_END_SECONDS)
             for end in remaining:
                 end.cancel()
-            await asyncio.gather(*self._ends.values(), return_exceptions=True)
+            await asyncio.gather(*remaining, return_exceptions=True)
         for session in self._registry:
             session.abandon()
 

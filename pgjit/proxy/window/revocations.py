@@ -19,7 +19,7 @@ from pgjit.errors import PgjitError
 from pgjit.grants.actor import Actor
 from pgjit.grants.lock import Lock, matching_lock
 from pgjit.grants.reviewers import own_keys
-from pgjit.grants.scope import Scope
+from pgjit.grants.scope import Scope, ScopeKind
 from pgjit.grants.standing_orders import SessionKill
 from pgjit.grants.store import Store
 from pgjit.grants.window import Window
@@ -146,7 +146,9 @@ class Revocations:
                 left.add(window.id)
             elif self._windows.is_open(window.id):  # it may have ended meanwhile
                 self._windows.end_now(window, "locked", lock.reason)
-        await self._end_programs(locks, left, now)
+        # The sessions of a window have its policy and connection, but each has programs of its own.
+        if of_identities := [lock for lock in locks if lock.scope.kind is ScopeKind.IDENTITY]:
+            await self._end_programs(of_identities, left, now)
 
     async def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
         """End the sessions of locked apps and agents in windows that stay: those of the persons they act for."""
