@@ -50,7 +50,10 @@ They are counted instead of the frozen objects, because to count those takes 100
 
 
 class CycleCollection:
-    """`async with CycleCollection(sessions).running():` collects while the block runs; afterwards, Python does."""
+    """`async with CycleCollection(sessions).running():` collects while the block runs; afterwards, Python does.
+
+    `collect_all` is for the moment when all that lasts is there.
+    """
 
     def __init__(self, sessions: Callable[[], int], allocated: Callable[[], int] = sys.getallocatedblocks) -> None:
         """`sessions`: how many there are now. Without one, a pause of the event loop disturbs nobody.
@@ -66,7 +69,7 @@ class CycleCollection:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         before = gc.get_threshold()
-        self.collect_all()
+        gc.freeze()
         gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
         task = asyncio.create_task(self._keep_collecting(), name="cycle collection")
         try:

@@ -11,10 +11,12 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, TypeVar
 
-__all__ = ["Turns", "call_in_turn", "take_turn"]
+__all__ = ["Turns", "call_in_turn", "in_pieces", "take_turn"]
+
+T = TypeVar("T")
 
 _LEAST: Final = 4
 _FIRST: Final = 8
@@ -124,3 +126,14 @@ async def take_turn(*, ends: bool = False) -> None:
 def call_in_turn(work: Callable[[], object]) -> None:
     """Do `work` of up to a millisecond that ends a session: at once, unless many others do."""
     _turns().call(work)
+
+
+async def in_pieces(items: Iterable[T], size: int = 20) -> AsyncIterator[T]:
+    """The items one by one; all others get the event loop after each `size` of them.
+
+    It waits for no turn: for what strangers that log in must not put off.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % size == 0:
+            await asyncio.sleep(0)

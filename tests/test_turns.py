@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgjit.turns import Turns, call_in_turn, take_turn
+from pgjit.turns import Turns, call_in_turn, in_pieces, take_turn
 
 
 class Cpu:
@@ -126,3 +126,18 @@ async def test_each_event_loop_has_its_own_turns(_again: int) -> None:
         call_in_turn(lambda number=number: done.append(number))  # type: ignore[misc]
     await take_turn()
     assert done == list(range(20))
+
+
+async def test_between_pieces_all_others_get_the_loop() -> None:
+    seen: list[int | str] = []
+
+    async def other() -> None:
+        while len(seen) < 50:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    async for number in in_pieces(range(45)):
+        seen += [number]
+    await task
+    assert seen[:47] == [*range(20), "other", *range(20, 40), "other", *range(40, 45)]

@@ -125,9 +125,8 @@ class _Groups(Generic[K]):
 class Registry:
     def __init__(self) -> None:
         self._sessions: dict[str, RegisteredSession] = {}
-        # Two servers may use the same process id: a list, hardly ever longer than one.
-        self._by_pid: dict[int, list[RegisteredSession]] = {}
-        self._pids: dict[str, int] = {}
+        # Two servers may use the same process id: hardly ever has one more than one session.
+        self._by_pid: _Groups[int | None] = _Groups()
         # A question about one window or identity looks at no other's sessions: there may be thousands.
         self._by_window: _Groups[str | None] = _Groups()
         self._by_identity: _Groups[IdentityKey | None] = _Groups()
@@ -142,21 +141,12 @@ class Registry:
         self._sessions[session_id] = session
         self._by_window.add(session.window_id, session_id, session)
         self._by_identity.add(session.identity_key, session_id, session)
-        pid = session.backend_pid
-        if pid is not None:
-            self._pids[session_id] = pid
-            self._by_pid.setdefault(pid, []).append(session)
+        self._by_pid.add(session.backend_pid, session_id, session)
 
     def remove(self, session_id: str) -> None:
-        session = self._sessions.pop(session_id, None)
-        self._by_window.remove(session_id)
-        self._by_identity.remove(session_id)
-        pid = self._pids.pop(session_id, None)
-        if session is None or pid is None:
-            return
-        self._by_pid[pid].remove(session)
-        if not self._by_pid[pid]:
-            del self._by_pid[pid]
+        self._sessions.pop(session_id, None)
+        for groups in (self._by_window, self._by_identity, self._by_pid):
+            groups.remove(session_id)
 
     def views_of(self, window_ids: Collection[str]) -> list[SessionView]:
         """Those of some windows."""
@@ -187,7 +177,7 @@ class Registry:
 
     def of_backend(self, pid: int) -> list[RegisteredSession]:
         """The sessions whose backends have this process id: on different servers, if there are several."""
-        return list(self._by_pid.get(pid, ()))
+        return self._by_pid.of(pid)
 
     def by_cancel_key(self, pid: int, secret: bytes) -> RegisteredSession | None:
         """The session with this cancel key; None for any other key, also one of another length.
@@ -195,7 +185,7 @@ class Registry:
         The comparison takes constant time: it does not reveal how much of a secret was right.
         """
         match = None
-        for session in self._by_pid.get(pid, ()):
+        for session in self._by_pid.of(pid):
             if hmac.compare_digest(session.cancel_secret, secret):
                 match = session
         return match

@@ -165,7 +165,7 @@ class SessionEnd:
         stop = BackendStop(live.backend.process, live.backend.control, services.clock, live.upstream)
         self._stopping = asyncio.create_task(
             stop.run(
-                cancel=queue.single and not queue.empty,
+                cancel=queue.single,
                 answered=lambda: live.server_done or queue.empty,
                 alert=self._alert,
             )

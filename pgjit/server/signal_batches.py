@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pgjit.grants.server_process import ProcessSighting, ServerInstance, ServerProcess
 from pgjit.server.control_queries import Signal, SignalRequest
+from pgjit.turns import in_pieces
 
 __all__ = ["Answer", "SignalBatches"]
 
@@ -85,8 +86,7 @@ class SignalBatches:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(fault)
             return
-        for number, (waiting, answer) in enumerate(zip(batch, answers, strict=True)):
-            if number % _ANSWERED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # the tasks of five hundred answers would run in one turn of the loop
+        # The tasks of five hundred answers would run in one turn of the event loop.
+        async for waiting, answer in in_pieces(zip(batch, answers, strict=True), _ANSWERED_AT_ONCE):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)

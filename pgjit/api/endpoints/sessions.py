@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -20,13 +19,11 @@ from pgjit.api.services import TheCall, TheServices
 from pgjit.api.shapes import SessionJson, SessionPageJson
 from pgjit.grants.session_elsewhere import SessionElsewhere
 from pgjit.proxy.registry import SessionView
+from pgjit.turns import in_pieces
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["sessions"])
-
-_AT_ONCE = 20
-"""Sessions that are looked at before others get the event loop."""
 
 
 class KilledJson(BaseModel):
@@ -49,11 +46,12 @@ async def sessions(
         await call.record(role)
     elsewhere = await sessions_elsewhere(services, identity=own)
     found: list[tuple[Position, SessionView | SessionElsewhere]] = [(_place(each), each) for each in elsewhere or ()]
-    for number, session in enumerate(services.registry if own is None else services.registry.of_identity(own), 1):
-        if number % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-        if (view := session.view) is not None:
-            found.append((Position(view.opened_at, view.id), view))
+    live = services.registry if own is None else services.registry.of_identity(own)
+    found += [
+        (Position(view.opened_at, view.id), view)
+        async for session in in_pieces(live)
+        if (view := session.view) is not None
+    ]
     page, following = paged(found, lambda each: each[0], after, limit)
     items = [
         SessionJson.of(each, services.node) if isinstance(each, SessionView) else SessionJson.of_elsewhere(each)

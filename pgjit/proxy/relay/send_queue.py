@@ -57,8 +57,9 @@ class SendQueue:
 
     @property
     def single(self) -> bool:
-        """At most one unit of work is with the server: when it is cancelled, nothing is left to run."""
-        return sum(request.kind in (RequestKind.QUERY, RequestKind.SYNC) for request in self.requests) <= 1
+        """One unit of work is with the server: when it is cancelled, nothing is left to run."""
+        ends = sum(request.kind in (RequestKind.QUERY, RequestKind.SYNC) for request in self.requests)
+        return not self.empty and ends <= 1
 
     @property
     def has_sync(self) -> bool:

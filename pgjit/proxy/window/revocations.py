@@ -26,6 +26,7 @@ from pgjit.grants.window import Window
 from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.proxy.window.windows import Windows
 from pgjit.random_id import random_id
+from pgjit.turns import in_pieces
 
 __all__ = ["Revocations"]
 
@@ -33,9 +34,6 @@ _log = logging.getLogger("pgjit.windows")
 _EVERY_SECONDS = 1.0
 _KEPT_AFTER = timedelta(seconds=30)
 """How long an order to end a session is kept that no node is known to have. A new session is stored a little late."""
-_AT_ONCE = 20
-"""Windows, or sessions, that are looked at and ended before others get the event loop. An order does not wait for
-a turn among those that log in: there may be thousands of them, sent by somebody without a token."""
 
 
 class Revocations:
@@ -57,9 +55,7 @@ class Revocations:
         The sessions of this node are being ended when this returns.
         """
         revoked = await self._store.revoke(scope, by, reason, self._clock())
-        for number, window in enumerate(revoked, 1):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for window in in_pieces(revoked):
             if self._windows.is_open(window.id):
                 self._windows.end_now(window, "revoked", window.revoke_reason)
         self.wake()
@@ -138,9 +134,7 @@ class Revocations:
         if not locks:
             return
         now, left = self._clock(), set[str]()
-        for number, window in enumerate(self._windows.live(), 1):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for window in in_pieces(self._windows.live()):
             lock = matching_lock(locks, window.identity, window.policy, window.connection, now, window.programs)
             if lock is None:
                 left.add(window.id)
@@ -152,9 +146,7 @@ class Revocations:
 
     async def _end_programs(self, locks: Sequence[Lock], windows: Container[str], now: datetime) -> None:
         """End the sessions of locked apps and agents in windows that stay: those of the persons they act for."""
-        for number, session in enumerate(self._registry, 1):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for session in in_pieces(self._registry):
             view = session.view
             if view is None or view.window not in windows or view.id in self._ending:
                 continue
@@ -176,9 +168,7 @@ class Revocations:
         if not (open_windows := self._windows.live()):
             return
         stored = await self._store.known([window.id for window in open_windows])
-        for number, window in enumerate(stored.values(), 1):
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+        async for window in in_pieces(stored.values()):
             if not self._windows.is_open(window.id):
                 continue  # it has ended meanwhile
             if window.revoked_at is not None:
