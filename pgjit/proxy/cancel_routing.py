@@ -2,11 +2,12 @@
 
 A cancel request comes on a connection of its own, and a load balancer may give it to any node. Decides where the
 session of its key is looked for, in this order: here, among the workers of this node, on all nodes. The answer to the
-client is the end of its connection, when the server has processed the request, or after two seconds.
+client is the end of its connection, when the server has processed the request, or two seconds after nodes were asked.
 
 Decides also who may make other nodes look. Under protocol 3.2 a key proves that a node has made it: each key has a
 rate of its own. Under 3.0 anybody can send any key: those requests have a rate for each address and one for all, so
-that strangers neither keep the nodes busy nor keep out clients of 3.2.
+that strangers neither keep the nodes busy nor keep out clients of 3.2. A request above its rate waits, and so does
+its client, which slows it down. It is dropped where it would wait too long.
 
 INVARIANT: no secret leaves this process but to the workers of its node; other nodes receive a digest.
 """
@@ -42,7 +43,8 @@ _log = logging.getLogger("pgjit.cancel")
 _ATTEMPTS, _ATTEMPT_SECONDS = 2, 1.0
 """A notification is lost while its receiver connects to the store again: it is sent twice."""
 _RATE_OF_KEY, _RATE_OF_ADDRESS, _RATE_OF_STRANGERS = 5.0, 10.0, 50.0
-_BURST_SECONDS = 2.0
+_BURST_SECONDS, _LONGEST_WAIT = 2.0, 2.0
+"""A request that waited longer might stop a later statement of its session than the one it was meant for."""
 _RENEW_SECONDS = 60.0
 _KNOWN_AFTER = timedelta(minutes=3)
 """A new key is used once every node has renewed its keys since."""
@@ -61,6 +63,7 @@ class CancelRouter:
         worker: int = 0,
         *,
         steady: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.siblings: InSiblings | None = None
         self._registry = registry
@@ -70,6 +73,7 @@ class CancelRouter:
         self._worker = worker
         self._store: FleetStore | None = None  # None: no other node uses it
         self._keys: dict[int, FleetKey] = {}
+        self._pause = pause
         self._of_keys: RateLimit[tuple[int, bytes]] = RateLimit(_RATE_OF_KEY, _BURST_SECONDS, steady=steady)
         self._of_addresses: RateLimit[str] = RateLimit(_RATE_OF_ADDRESS, _BURST_SECONDS, steady=steady)
         self._of_strangers: RateLimit[None] = RateLimit(_RATE_OF_STRANGERS, _BURST_SECONDS, steady=steady)
@@ -133,7 +137,7 @@ class CancelRouter:
     # --- requests of clients ---------------------------------------------------------------------------
 
     async def cancel(self, request: CancelRequest, client: ClientAddress) -> None:
-        """Returns when the server has processed the request, or nobody has such a session, or after two seconds."""
+        """Returns when the server has processed the request, or nobody has such a session, or too many were sent."""
         pid, secret = request.pid, request.secret
         if await self._registry.cancel(pid, secret):
             self._telemetry.cancel("here")
@@ -147,27 +151,31 @@ class CancelRouter:
             return
         looking = self._looking.get((pid, secret))  # many requests with one key are one
         if looking is None:
-            if not self._admit(request, client, made):
+            if (wait := self._admit(request, client, made)) is None:
                 self._telemetry.cancel("limited")
                 return
-            looking = self._looking[pid, secret] = asyncio.create_task(self._look_elsewhere(pid, secret, made))
+            looking = self._looking[pid, secret] = asyncio.create_task(self._look_elsewhere(pid, secret, made, wait))
             looking.add_done_callback(lambda _: self._looking.pop((pid, secret), None))
         await asyncio.wait({looking})
 
-    def _admit(self, request: CancelRequest, client: ClientAddress, made: CancelKeySecret | None) -> bool:
-        key = (request.pid, request.secret)
+    def _admit(self, request: CancelRequest, client: ClientAddress, made: CancelKeySecret | None) -> float | None:
+        """Seconds until its rate has room for the request, which is counted now; None if that is too long."""
         if made is not None:
-            if self._of_keys.wait(key):
-                return False
-            self._of_keys.use(key, 1)
-            return True
-        if self._of_addresses.wait(client.network) or self._of_strangers.wait(None):
-            return False
+            key = (request.pid, request.secret)
+            if (wait := self._of_keys.wait(key)) <= _LONGEST_WAIT:
+                self._of_keys.use(key, 1)
+                return wait
+            return None
+        wait = max(self._of_addresses.wait(client.network), self._of_strangers.wait(None))
+        if wait > _LONGEST_WAIT:
+            return None
         self._of_addresses.use(client.network, 1)
         self._of_strangers.use(None, 1)
-        return True
+        return wait
 
-    async def _look_elsewhere(self, pid: int, secret: bytes, made: CancelKeySecret | None) -> bool:
+    async def _look_elsewhere(self, pid: int, secret: bytes, made: CancelKeySecret | None, wait: float) -> bool:
+        if wait:
+            await self._pause(wait)
         if self.siblings is not None and await self.siblings(pid, secret):
             self._telemetry.cancel("worker")
             return True

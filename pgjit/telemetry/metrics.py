@@ -51,7 +51,7 @@ class Metrics:
             "cancels",
             "{request}",
             "cancel requests of clients, by where the session was found: `here`, on another `worker` or `node`, or "
-            "`unknown`; `limited`: not looked for elsewhere, because its address or all together sent too many",
+            "`unknown`; `limited`: dropped, for it would have waited for its rate for more than two seconds",
             "found",
         )
         self.windows = self._gauge("windows", "{window}", "windows that are open on this node now", "policy")

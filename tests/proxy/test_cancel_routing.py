@@ -82,10 +82,28 @@ class OnLine:
 
 
 @dataclass
+class Hourglass:
+    """Time passes only where a request waits for its rate."""
+
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+    stands: bool = False  # it stands still: requests come all at once
+
+    def steady(self) -> float:
+        return self.now
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if not self.stands:
+            self.now += seconds
+
+
+@dataclass
 class Node:
     name: str
     registry: Registry
     router: CancelRouter
+    time: Hourglass
 
     def session(self, minor: int, pid: int = 7) -> Live:
         live = Live(pid, self.router.new_secret(minor, pid))
@@ -104,8 +122,11 @@ class Node:
 
 
 def node(name: str) -> Node:
-    registry = Registry()
-    return Node(name, registry, CancelRouter(registry, lambda: NOW, Telemetry(version="0"), name, steady=lambda: 0.0))
+    registry, hourglass = Registry(), Hourglass()
+    router = CancelRouter(
+        registry, lambda: NOW, Telemetry(version="0"), name, steady=hourglass.steady, pause=hourglass.pause
+    )
+    return Node(name, registry, router, hourglass)
 
 
 @asynccontextmanager
@@ -196,24 +217,61 @@ async def test_keys_that_no_node_made_make_no_node_do_anything() -> None:
         assert (line.sent, live.cancelled, two.found("unknown")) == ([], 0, 7)
 
 
+@pytest.mark.parametrize(("minor", "rate"), [(0, 10), (2, 5)])
+async def test_a_client_that_cancels_above_its_rate_is_slowed_down_and_loses_nothing(minor: int, rate: int) -> None:
+    async with fleet(Line(), "one", "two") as (one, two):
+        live = one.session(minor)
+        for _ in range(100):
+            await two.cancels(live)
+        assert (live.cancelled, two.found("node"), two.found("limited")) == (100, 100, 0)
+        burst = rate * 2
+        assert two.time.now == pytest.approx((100 - burst - 1) / rate, abs=0.2)
+        assert max(two.time.pauses) <= 1 / rate + 1e-6
+
+
+@pytest.mark.parametrize("at_once", [20, 40])
+async def test_many_clients_behind_one_address_wait_for_each_other(at_once: int) -> None:
+    async with fleet(Line(), "one", "two") as (one, two):
+        two.time.stands = True
+        sessions = [one.session(0, pid) for pid in range(at_once)]
+        await asyncio.gather(*(two.cancels(live) for live in sessions))
+        assert [live.cancelled for live in sessions] == [1] * at_once
+        assert max(two.time.pauses, default=0) == pytest.approx(max(0, at_once - 21) / 10)
+
+
 async def test_strangers_are_slowed_down_and_clients_of_3_2_are_not() -> None:
     line = Line()
     async with fleet(line, "one", "two") as (one, two):
+        two.time.stands = True
         honest = [one.session(2, pid) for pid in range(20)]
         guesses = [two.cancel(7, number.to_bytes(4), STRANGER) for number in range(200)]
         await asyncio.gather(*guesses)
         of_one_address = two.found("unknown")
-        assert 20 <= of_one_address <= 21
-        others = [ClientAddress.of(f"198.51.100.{last}", 1) for last in range(100)]
+        assert 40 <= of_one_address <= 41, "the burst, and what waits"
+        assert two.found("limited") == 200 - of_one_address
+        assert max(two.time.pauses) <= 2.0
+        others = [ClientAddress.of(f"198.51.{last % 4}.{last}", 1) for last in range(200)]
         await asyncio.gather(*(two.cancel(7, bytes([1, 2, 3, n]), other) for n, other in enumerate(others)))
-        assert 100 <= two.found("unknown") <= 101, "and all of them together"
+        assert 200 <= two.found("unknown") <= 201, "and all of them together"
+        assert max(two.time.pauses) <= 2.0
         sent = len(line.sent)
         await asyncio.gather(*(two.cancels(live) for live in honest))
         assert [live.cancelled for live in honest] == [1] * 20
         for _ in range(50):
             await two.cancels(honest[0])
-        assert honest[0].cancelled <= 12, "a holder of a key has a rate too"
-        assert len(line.sent) - sent <= 2 * (20 + 11)
+        assert honest[0].cancelled <= 22, "a holder of a key has a rate too"
+        assert len(line.sent) - sent <= 2 * (20 + 21)
+
+
+async def test_a_request_that_waits_is_joined_by_others_with_its_key() -> None:
+    line = Line()
+    async with fleet(line, "one", "two") as (one, two):
+        two.time.stands = True
+        live = one.session(2)
+        for _ in range(11):
+            await two.cancels(live)
+        await asyncio.gather(*(two.cancels(live) for _ in range(50)))
+        assert (live.cancelled, len(two.time.pauses), two.found("limited")) == (12, 1, 0)
 
 
 async def test_many_requests_with_one_key_are_one() -> None:
