@@ -24,6 +24,7 @@ from pgjit.server.dial import Address
 from pgjit.server.servers import Backend, Servers
 from pgjit.server.target import Host
 from pgjit.telemetry import Telemetry
+from pgjit.turns import take_turn
 
 __all__ = ["KeptBackends"]
 
@@ -41,10 +42,10 @@ class KeptBackends:
         self._changes: dict[str, KeptBackend | None] = {}  # unsaved changes by session; None: it is over
         self._changed = asyncio.Event()
         self._saving: asyncio.Task[None] | None = None
-        self._orphans: dict[str, KeptBackend] = {}  # by session
+        self._orphans: dict[str, dict[str, KeptBackend]] = {}  # by window, then by session
         self._windows: dict[str, Window] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
-        self._orphan_gone = asyncio.Event()
+        self._gone: dict[str, asyncio.Event] = {}  # by window, where somebody waits for the last of its orphans
         self._servers: Mapping[str, Servers] | None = None
         self._loaded_at = clock.steady()
 
@@ -98,33 +99,36 @@ class KeptBackends:
     async def load(self) -> None:
         """Read the orphans from the store. Raises ServerUnavailable."""
         try:
-            self._orphans = {entry.session_id: entry for entry in await self._store.backends(own=True)}
+            kept = await self._store.backends(own=True)
         except (KeyError, TypeError, ValueError) as fault:
             raise ServerUnavailable(
                 "window store cannot be used",
                 reference="store-unavailable",
                 detail="The entry of a backend cannot be read.",
             ) from fault
-        self._windows = await self._store.known({entry.window_id for entry in self._orphans.values()})
+        for entry in kept:
+            self._orphans.setdefault(entry.window_id, {})[entry.session_id] = entry
+        self._windows = await self._store.known(set(self._orphans))
         self._saving = asyncio.create_task(self._keep_saving())
 
     def end_orphans(self, servers: Mapping[str, Servers]) -> None:
         """Start to end the orphans: no client uses them any more."""
         self._servers = servers
-        for entry in self._orphans.values():
-            self._ending[entry.session_id] = asyncio.create_task(self._end(entry, servers))
+        for orphans in self._orphans.values():
+            for entry in orphans.values():
+                self._ending[entry.session_id] = asyncio.create_task(self._end(entry, servers))
 
     async def adopt(self, windows: Mapping[str, Window], registry: Registry) -> None:
         """End the backends that another node left of these windows. Raises ServerUnavailable."""
         self._windows |= windows
         for entry in await self._store.backends(own=True):
-            known = entry.session_id in self._orphans or registry.get(entry.session_id) is not None
+            known = entry.session_id in self._ending or registry.get(entry.session_id) is not None
             if entry.window_id in windows and not known and self._servers is not None:
-                self._orphans[entry.session_id] = entry
+                self._orphans.setdefault(entry.window_id, {})[entry.session_id] = entry
                 self._ending[entry.session_id] = asyncio.create_task(self._end(entry, self._servers))
 
     def count_orphans(self, window_id: str) -> int:
-        return sum(entry.window_id == window_id for entry in self._orphans.values())
+        return len(self._orphans.get(window_id, ()))
 
     @property
     def orphans_remain(self) -> bool:
@@ -138,10 +142,10 @@ class KeptBackends:
     async def wait_until_gone(self, window_id: str) -> None:
         """Return when this window has no orphans."""
         while self.count_orphans(window_id):
-            self._orphan_gone.clear()
-            await self._orphan_gone.wait()
+            await self._gone.setdefault(window_id, asyncio.Event()).wait()
 
     async def _end(self, entry: KeptBackend, servers: Mapping[str, Servers]) -> None:
+        await take_turn(ends=True)
         _log.warning(
             "an earlier process left backend %d of session %s: it is ended", entry.process.pid, entry.session_id
         )
@@ -172,8 +176,15 @@ class KeptBackends:
         ids = {"session": entry.session_id, "window": entry.window_id}
         _log.info("backend %d of an earlier run is gone", entry.process.pid, extra=ids)
         self.remove(entry.session_id)
-        del self._orphans[entry.session_id]
-        self._orphan_gone.set()
+        self._forget(entry)
+
+    def _forget(self, entry: KeptBackend) -> None:
+        orphans = self._orphans[entry.window_id]
+        del orphans[entry.session_id]
+        if not orphans:
+            del self._orphans[entry.window_id]
+            if (gone := self._gone.pop(entry.window_id, None)) is not None:
+                gone.set()
 
     def _record(self, entry: KeptBackend, proof: Proof, kind: type[BackendGone | BackendRemains]) -> bool:
         window = self._windows.get(entry.window_id)
