@@ -30,7 +30,7 @@ CHOSEN = sorted(FREE | CAPPED.keys() | TIMEOUTS)
 MINE = f"""
 SELECT md5(string_agg(concat(name, '=', setting), ',' ORDER BY name)) || concat(current_user, session_user,
     current_setting('app.tenant', true))
-FROM pg_catalog.pg_settings WHERE name NOT IN ({", ".join(f"'{name}'" for name in CHOSEN)})
+FROM pg_catalog.pg_settings WHERE lower(name) NOT IN ({", ".join(f"'{name}'" for name in CHOSEN)})
 """
 
 READS = [
