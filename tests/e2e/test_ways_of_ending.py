@@ -110,7 +110,7 @@ async def _lock(world: World, clock: Ahead) -> None:
 
 
 async def _kill(world: World, clock: Ahead) -> None:
-    for view in world.app.registry.latest_views(100):
+    for view in world.app.registry.latest_views(1_000):
         assert await _revocations(world).kill(view.id, "too much load", ADMIN)
     assert not await _revocations(world).kill("s_nobody", "too much load", ADMIN)
 
