@@ -43,8 +43,9 @@ _log = logging.getLogger("pgjit.cancel")
 _ATTEMPTS, _ATTEMPT_SECONDS = 2, 1.0
 """A notification is lost while its receiver connects to the store again: it is sent twice."""
 _RATE_OF_KEY, _RATE_OF_ADDRESS, _RATE_OF_STRANGERS = 5.0, 10.0, 50.0
-_BURST_SECONDS, _LONGEST_WAIT = 2.0, 2.0
-"""A request that waited longer might stop a later statement of its session than the one it was meant for."""
+_BURST_SECONDS = 2.0
+_LONGEST_WAIT = 2.0
+"""Seconds. A request that waited longer might stop a later statement of its session than the one it was meant for."""
 _RENEW_SECONDS = 60.0
 _KNOWN_AFTER = timedelta(minutes=3)
 """A new key is used once every node has renewed its keys since."""
@@ -137,7 +138,10 @@ class CancelRouter:
     # --- requests of clients ---------------------------------------------------------------------------
 
     async def cancel(self, request: CancelRequest, client: ClientAddress) -> None:
-        """Returns when the server has processed the request, or nobody has such a session, or too many were sent."""
+        """Returns when the server has processed the request, or nobody has such a session, or too many were sent.
+
+        It waits for its rate for two seconds at most, and for the answer of other nodes for two more.
+        """
         pid, secret = request.pid, request.secret
         if await self._registry.cancel(pid, secret):
             self._telemetry.cancel("here")

@@ -88,12 +88,15 @@ class Hourglass:
     now: float = 0.0
     pauses: list[float] = field(default_factory=list)
     stands: bool = False  # it stands still: requests come all at once
+    endless: bool = False  # whoever waits waits on
 
     def steady(self) -> float:
         return self.now
 
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
+        if self.endless:
+            await asyncio.Event().wait()
         if not self.stands:
             self.now += seconds
 
@@ -254,12 +257,13 @@ async def test_strangers_are_slowed_down_and_clients_of_3_2_are_not() -> None:
         await asyncio.gather(*(two.cancel(7, bytes([1, 2, 3, n]), other) for n, other in enumerate(others)))
         assert 200 <= two.found("unknown") <= 201, "and all of them together"
         assert max(two.time.pauses) <= 2.0
-        sent = len(line.sent)
+        sent, limited = len(line.sent), two.found("limited")
         await asyncio.gather(*(two.cancels(live) for live in honest))
         assert [live.cancelled for live in honest] == [1] * 20
         for _ in range(50):
             await two.cancels(honest[0])
         assert honest[0].cancelled <= 22, "a holder of a key has a rate too"
+        assert honest[0].cancelled + two.found("limited") - limited == 51, "what was dropped is counted"
         assert len(line.sent) - sent <= 2 * (20 + 21)
 
 
@@ -272,6 +276,22 @@ async def test_a_request_that_waits_is_joined_by_others_with_its_key() -> None:
             await two.cancels(live)
         await asyncio.gather(*(two.cancels(live) for _ in range(50)))
         assert (live.cancelled, len(two.time.pauses), two.found("limited")) == (12, 1, 0)
+
+
+async def test_a_request_that_waits_is_given_up_when_its_node_stops() -> None:
+    line = Line()
+    async with fleet(line, "one", "two") as (one, two):
+        two.time.endless = True
+        live = one.session(2)
+        for _ in range(11):
+            await two.cancels(live)
+        waiting, sent = asyncio.create_task(two.cancels(live)), len(line.sent)
+        async with asyncio.timeout(60):
+            while not two.time.pauses:
+                await asyncio.sleep(0)
+    await asyncio.wait_for(waiting, 60)
+    assert (live.cancelled, len(line.sent)) == (11, sent)
+    assert not two.router._looking
 
 
 async def test_many_requests_with_one_key_are_one() -> None:

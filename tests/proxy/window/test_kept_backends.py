@@ -82,7 +82,6 @@ async def ending(store: Kept, server: Server) -> AsyncIterator[KeptBackends]:
     backends = KeptBackends(cast(Store, store), cast(Journal, None), Clock(), Telemetry(version="0"))
     await backends.load()
     backends.end_orphans({"prod": cast(Servers, server)})
-    await all_begun(store, server)
     try:
         yield backends
     finally:
@@ -90,9 +89,10 @@ async def ending(store: Kept, server: Server) -> AsyncIterator[KeptBackends]:
         await backends.close()
 
 
-async def all_begun(store: Kept, server: Server) -> None:
+async def begun(server: Server, count: int) -> None:
+    """Return when so many backends are being ended."""
     async with asyncio.timeout(60):
-        while len(server.ended) < len(store.entries):
+        while len(server.ended) < count:
             await asyncio.sleep(0)
 
 
@@ -104,6 +104,7 @@ def stop_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_each_window_waits_for_the_last_of_its_own_orphans() -> None:
     store, server = Kept(orphan(1, "w_1"), orphan(2, "w_1"), orphan(3, "w_2")), Server()
     async with ending(store, server) as backends:
+        await begun(server, 3)
         waits = {name: asyncio.create_task(backends.wait_until_gone(name)) for name in ("w_1", "w_2", "w_3")}
         await asyncio.wait_for(waits["w_3"], 60)  # it has none
         server.ended[3].set()
@@ -120,32 +121,26 @@ async def test_each_window_waits_for_the_last_of_its_own_orphans() -> None:
 
 
 async def test_many_orphans_are_ended_a_few_in_a_turn() -> None:
-    """And all that wait for other windows go on asleep when one is gone."""
     store, server = Kept(*(orphan(pid, f"w_{pid}") for pid in range(1000))), Server()
-    backends = KeptBackends(cast(Store, store), cast(Journal, None), Clock(), Telemetry(version="0"))
-    await backends.load()
-    backends.end_orphans({"prod": cast(Servers, server)})
     before, most = 0, 0
-    async with asyncio.timeout(60):
+    async with ending(store, server), asyncio.timeout(60):
         while before < 1000:
             await asyncio.sleep(0)
             most, before = max(most, len(server.ended) - before), len(server.ended)
     assert most <= 100
-    await backends.stop_ending()
-    await backends.close()
 
 
 async def test_what_a_dead_node_left_is_ended_once() -> None:
     """Even where the store has the entry still, a moment after the backend is gone."""
     store, server = Kept(orphan(1, "w_1")), Server()
     async with ending(store, server) as backends:
+        await begun(server, 1)
         server.ended[1].set()
         await asyncio.wait_for(backends.wait_until_gone("w_1"), 60)
         store.entries = {entry.session_id: entry for entry in (orphan(1, "w_1"), orphan(2, "w_1"), orphan(4, "w_9"))}
         windows = cast(dict[str, Window], {"w_1": None})
         for _ in range(2):
             await backends.adopt(windows, Registry())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await begun(server, 2)
         assert set(server.ended) == {1, 2}
         assert [backends.count_orphans(name) for name in ("w_1", "w_9")] == [1, 0]
