@@ -5,6 +5,7 @@ Decides nothing about certificates; the context does.
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 
@@ -15,6 +16,22 @@ from pgjit.turns import take_turn
 __all__ = ["do_handshake"]
 
 
+class _ClosedIfUnconnected(ssl.SSLSocket):
+    """A socket that closes itself when it finds that its peer has reset the connection.
+
+    CPython 3.11's SSLSocket takes over the descriptor, then asks for the peer's name. If there is no peer any more it
+    raises and leaves the descriptor open, in an object that no caller holds. To ask before does not help: the reset
+    can arrive in between.
+    """
+
+    def getpeername(self) -> object:
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, "the peer reset the connection") from None
+
+
 async def do_handshake(
     plain: socket.socket, context: ssl.SSLContext, *, server_name: str | None = None
 ) -> ssl.SSLSocket:
@@ -23,8 +40,7 @@ async def do_handshake(
     Takes over `plain`, which is closed if this fails. Raises OSError; ssl.SSLError is a subclass.
     """
     try:
-        # CPython 3.11 leaves its new socket open if it finds that the peer has reset the connection.
-        plain.getpeername()
+        context.sslsocket_class = _ClosedIfUnconnected
         tls = context.wrap_socket(
             plain, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
         )
