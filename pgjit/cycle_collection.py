@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-__all__ = ["CycleCollection"]
+__all__ = ["CycleCollection", "freeze_replaced"]
 
 _log = logging.getLogger("pgjit.cycles")
 _NEVER: Final = 1 << 30
@@ -47,6 +47,15 @@ _SLACK_IDLE: Final = 300_000
 _SLACK: Final = 1_000_000
 """Blocks that may be added beside those before a full collection: about 20 MB if no client is connected, else 70 MB.
 They are counted instead of the frozen objects, because to count those takes 100 ms for a million."""
+
+
+def freeze_replaced() -> None:
+    """Thousands of sessions were just given something new in place of something old: freeze it without a look.
+
+    Python counts what was freed against what is new, and would look at all of it later, at once.
+    """
+    if gc.get_threshold()[2] == _NEVER:
+        gc.freeze()
 
 
 class CycleCollection:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgjit import cycle_collection
-from pgjit.cycle_collection import CycleCollection
+from pgjit.cycle_collection import CycleCollection, freeze_replaced
 from tests.run.waiting import a_while, until
 
 
@@ -43,6 +43,18 @@ async def test_no_full_collection_starts_by_itself_while_it_runs(collector: Cycl
         assert gc.get_freeze_count() > 0
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+async def test_what_sessions_were_given_is_frozen_at_once_while_it_runs_and_nowhere_else(
+    collector: CycleCollection,
+) -> None:
+    given = _Node()
+    freeze_replaced()
+    assert any(each is given for each in gc.get_objects())
+    async with collector.running():
+        given = _Node()
+        freeze_replaced()
+        assert not any(each is given for each in gc.get_objects())
 
 
 def _age(times: int) -> None:

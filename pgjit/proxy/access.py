@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from pgjit.grants.request import Request
@@ -26,7 +26,7 @@ class Access:
     def under(self, policy: Policy, ends_at: datetime | None) -> Access:
         """The same under another version of the policy, to end at `ends_at`. INVARIANT: it does not end later."""
         end = self.window_ends_at if ends_at is None else min(self.window_ends_at, ends_at)
-        return replace(self, policy=policy, window_ends_at=end)
+        return Access(self.identity, policy, self.window, end, self.target, self.request)
 
     @property
     def ends_at(self) -> datetime:

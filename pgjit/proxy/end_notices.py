@@ -54,7 +54,9 @@ async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Cloc
         # No event reports that the last message was passed on whole.
         while not following.passed and not may_send_notice(pump):  # noqa: ASYNC110
             await asyncio.sleep(_BUSY_SECONDS)
-        if not following.passed and pump.state.notices.wanted(pump.state.transaction_status):
+        if following.passed or access.ends_at != pump.state.ends_at:
+            continue  # it is late; or the end is earlier now, and its own notices start in a moment
+        if pump.state.notices.wanted(pump.state.transaction_status):
             client.write(end_notice(access.window, access.ends_at, clock()))
 
 

@@ -1,8 +1,8 @@
 """Applies changed policies and connections to what is open: windows end or get shorter, sessions follow or leave.
 
 Decides for each open window and session what a change means for it. All of that is decided in one step of the event
-loop, so that no statement is judged by rules that are not in force any more. `current_policies.py` decides when a
-window ends, `policy_change.py` which sessions go on.
+loop, so that no statement is judged by rules that are not in force any more; the notices of the new ends follow.
+`current_policies.py` decides when a window ends, `policy_change.py` which sessions go on.
 
 INVARIANT: nothing that is open becomes longer.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pgjit.cycle_collection import freeze_replaced
 from pgjit.errors import JournalUnavailable, PgjitError
 from pgjit.grants.window import Window
 from pgjit.judging.judge import next_number
@@ -24,10 +25,13 @@ from pgjit.policy.policy_change import carries_on, for_others
 from pgjit.proxy.registry import RegisteredSession
 from pgjit.proxy.services import Services
 from pgjit.proxy.window.current_policies import OTHER_GROUP, end_under
+from pgjit.turns import in_pieces
 
 __all__ = ["ChangedWindow", "Followed", "PolicyFollowing"]
 
 _log = logging.getLogger("pgjit.reload")
+
+_Fate = Literal["stay", "follow", "terms-changed", "connection-changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Followed:
 class PolicyFollowing:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def follow(
         self, before: Mapping[str, Policy], connections: Collection[str] = (), *, seconds: float = 10.0
@@ -66,38 +70,38 @@ class PolicyFollowing:
         services.forget_judges(changed)
         windows = [found for window in services.windows.live() if (found := self._window(window, before)) is not None]
         ends = {each.window.id: each for each in windows}
+        fates: dict[int, _Fate] = {}  # of each version of a policy: thousands of sessions share one
         following = leaving = 0
+        shorter: list[RegisteredSession] = []
         for session in services.registry:
-            match self._fate(session, ends, connections):
-                case "follow":
-                    following += 1
-                    self._follow(session, ends, rules_since)
-                case "terms-changed" | "connection-changed" as reason:
-                    leaving += 1
-                    self._leave(session, reason, seconds)
-                case "ends":
-                    session.cut_off()  # until its window's end reaches it, a moment later
+            policy, end = session.policy, ends.get(session.window_id or "")
+            if policy is None:
+                continue
+            if end is not None and end.reason != "ttl":
+                session.cut_off()  # until its window's end reaches it, a moment later
+                continue
+            if (fate := fates.get(id(policy))) is None:
+                fate = fates[id(policy)] = self._fate(policy, connections)
+            if fate == "follow":
+                following += 1
+                if session.follow(now[policy.name], None if end is None else end.ends_at, rules_since):
+                    shorter.append(session)
+            elif fate != "stay":
+                leaving += 1
+                self._leave(session, fate, seconds)
+        freeze_replaced()
+        if shorter:
+            self._begin(_renew_notices(shorter))
         return Followed(tuple(windows), following, leaving)
 
-    def _fate(
-        self, session: RegisteredSession, ends: Mapping[str, ChangedWindow], connections: Collection[str]
-    ) -> Literal["stay", "follow", "ends", "terms-changed", "connection-changed"]:
-        policy = session.policy
-        if policy is None:
-            return "stay"
-        if (end := ends.get(session.window_id or "")) is not None and end.reason != "ttl":
-            return "ends"
+    def _fate(self, policy: Policy, connections: Collection[str]) -> _Fate:
+        """What becomes of sessions under this version of the policy whose windows go on."""
         if policy.connection in connections:
             return "connection-changed"
         current = self._services.policies.get(policy.name)
         if current is policy:
             return "stay"
         return "follow" if current is not None and carries_on(policy, current) else "terms-changed"
-
-    def _follow(self, session: RegisteredSession, ends: Mapping[str, ChangedWindow], rules_since: int) -> None:
-        policy, end = session.policy, ends.get(session.window_id or "")
-        assert policy is not None
-        session.follow(self._services.policies[policy.name], None if end is None else end.ends_at, rules_since)
 
     def _window(self, window: Window, before: Mapping[str, Policy]) -> ChangedWindow | None:
         """End or shorten the window, where the policies as they are say so."""
@@ -120,13 +124,16 @@ class PolicyFollowing:
         identities = [view.identity for view in views if view is not None]
         return not any(now.identity.selects(now.group, each.groups, each.roles) for each in identities)
 
-    # --- sessions that leave ---------------------------------------------------------------------------
+    # --- afterwards, a few at a time ------------------------------------------------------------------
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _leave(self, session: RegisteredSession, reason: str, seconds: float) -> None:
         session.hold()
-        task = asyncio.create_task(self._left(session, reason, seconds))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._begin(self._left(session, reason, seconds))
 
     async def _left(self, session: RegisteredSession, reason: str, seconds: float) -> None:
         try:
@@ -137,7 +144,13 @@ class PolicyFollowing:
             _log.error("a session was not ended: %s", fault.message)
 
     async def close(self) -> None:
-        """What still leaves is ended by whoever ends all sessions."""
-        for task in self._leaving:
+        """Sessions that still leave are ended by whoever ends all sessions."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _renew_notices(sessions: Iterable[RegisteredSession]) -> None:
+    async for session in in_pieces(sessions):
+        session.renew_notices()
+        freeze_replaced()

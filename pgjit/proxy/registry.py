@@ -84,8 +84,14 @@ class RegisteredSession(EndableSession, Protocol):
     def policy(self) -> Policy | None:
         """The version of the policy that it is judged by. None as with `view`."""
 
-    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None:
-        """Go on under another version of the policy. `ends_at`: of the window, if it ends earlier now."""
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> bool:
+        """Go on under another version of the policy. `ends_at`: of the window, if it ends earlier now.
+
+        Returns whether the session ends earlier: `renew_notices` must follow.
+        """
+
+    def renew_notices(self) -> None:
+        """Send the notices before the end that it has now, in place of those that were not sent yet."""
 
     def hold(self) -> None:
         """Forward nothing more of the client; what was recorded or runs goes on."""

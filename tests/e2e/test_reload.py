@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,6 +14,8 @@ import pytest
 from pgjit.api.reload_result import ReloadRefused
 from pgjit.demo.database import DemoDatabase
 from pgjit.demo.world import World
+from pgjit.errors import utc_text
+from pgjit.proxy import end_notices
 from tests.e2e.loose import Line, refusal
 from tests.e2e.reloading import Agent, change_config, connect, edit_policy, outcome, reload
 from tests.e2e.worlds import add_breaker, add_reader, ask, open_world, records
@@ -110,6 +112,25 @@ async def test_a_policy_shortens_what_is_open_and_never_lengthens_it(world: Worl
         with pytest.raises(psycopg.OperationalError) as ended:
             await agent.execute("SELECT 1")
         assert ended.value.diag.source_function == "pgjit:window-ended"
+
+
+async def test_the_notices_before_the_end_are_of_the_earlier_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str | None] = []
+    async with await connect(world, await world.token(add_reader(world))) as agent:
+        agent.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+        opened, _ = await _window(agent)
+        for minutes in (20, 19, 18, 17):  # where the reload took longer, its notice is left out as late
+            ends_at = opened.replace(tzinfo=UTC) + timedelta(minutes=minutes)
+            monkeypatch.setattr(end_notices, "BEFORE_END", (ends_at - datetime.now(UTC) - timedelta(seconds=1),))
+            edit_policy(world, "reader", f"ttl: {_ttl(world)}", f"ttl: {minutes}m")
+            await reload(world)
+            for _ in range(30):
+                await agent.execute("SELECT pg_sleep(0.1)")
+            if heard:
+                break
+        assert heard == [f"session ends in {minutes} minutes, at {utc_text(ends_at)}"]
 
 
 def _ttl(world: World) -> str:

@@ -22,11 +22,17 @@ from tests.run.waiting import until
 END = NOW + timedelta(minutes=30)
 
 
+def _until(ends_at: datetime) -> BothEnds:
+    ends = BothEnds()
+    ends.state.ends_at = ends_at
+    return ends
+
+
 @dataclass
 class Session:
     """A client that keeps what it is sent, and a pump by its state."""
 
-    ends: BothEnds = field(default_factory=BothEnds)
+    ends: BothEnds = field(default_factory=lambda: _until(END))
     inside_message: bool = False
     now: datetime = NOW
     sent: list[str] = field(default_factory=list)
@@ -121,4 +127,13 @@ async def test_nothing_is_sent_to_a_client_that_wants_no_notice_or_to_a_short_wi
     assert session.sent == []
     session = Session(now=END - timedelta(seconds=30))
     await (await session.start())
+    assert session.sent == []
+
+
+async def test_no_notice_of_an_end_that_is_not_the_session_s_any_more_is_sent() -> None:
+    session = Session()
+    task = await session.start()
+    session.ends.state.ends_at = END - timedelta(minutes=10)
+    session.now = END - timedelta(minutes=1)
+    await task
     assert session.sent == []

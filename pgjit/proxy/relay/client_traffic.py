@@ -95,8 +95,10 @@ class ClientTraffic:
     def follow(self, access: Access) -> None:
         """Judge by another version of the policy from now on. The end is never later than before."""
         self._policy = self._waits.policy = access.policy
-        until = self._services.clock.until(access.ends_at)
-        self._window_end = replace(until, steady=min(until.steady, self._window_end.steady))
+        if access.ends_at != self._window_end.moment:
+            until = self._services.clock.until(access.ends_at)
+            steady = self._window_end.steady
+            self._window_end = until if until.steady <= steady else replace(until, steady=steady)
 
     def hold(self) -> None:
         """Forward nothing more, nor read it: where in a message the server is stays known (`inside_data`).

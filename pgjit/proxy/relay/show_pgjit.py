@@ -7,7 +7,7 @@ these statements, and they do not count against the policy's limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pgjit.audit.event import SessionContext
@@ -46,7 +46,6 @@ class SessionFacts:
 
     def follow(self, policy: Policy, ends_at: datetime) -> None:
         """The session goes on under another version of its policy."""
-        self.context = replace(self.context, policy_version=policy.version)
         self.policy, self.ends_at = policy, ends_at
 
 
@@ -74,7 +73,7 @@ def answer(name: str, facts: SessionFacts, now: datetime) -> str | None:
         case "window":
             text = f"{context.window.id}: {utc_text(context.window.opened_at)} to {utc_text(facts.ends_at)}"
         case "policy":
-            text = f"{context.policy} (version {context.policy_version[:12]})"
+            text = f"{facts.policy.name} (version {facts.policy.version[:12]})"
         case "identity":
             text = context.identity.key.text
         case "remaining":

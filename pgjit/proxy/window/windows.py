@@ -42,6 +42,7 @@ from pgjit.proxy.window.wait_until import wait_until
 from pgjit.proxy.window.window_reports import report_ended, report_opened
 from pgjit.proxy.window.window_usages import WindowUsages
 from pgjit.telemetry import Telemetry
+from pgjit.turns import take_turn
 
 __all__ = ["Windows"]
 
@@ -309,6 +310,10 @@ class Windows:
         end = self._ends[window_id]
         await wait_until(end.until)
         end.begun = True
+        # Thousands of windows may end at once: what their clients send is stopped now, the rest is done in turn.
+        for session in self._registry.of_window(window_id):
+            session.cut_off()
+        await take_turn(ends=True)
         sessions = await self._end_sessions(end)
         if sessions is None:
             return  # the next process records the end

@@ -58,7 +58,7 @@ def rows(name: str, of: SessionFacts) -> list[tuple[str, ...]]:
     ("name", "text"),
     [
         ("window", "w_1: 2026-11-24 09:00:00 UTC to 2026-11-24 09:30:00 UTC"),
-        ("policy", "jit-schema-checks (version 0123456789ab)"),
+        ("policy", "tested (version 000000000000)"),
         ("identity", "11111111-1111-4111-8111-111111111111/aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"),
         ("remaining", "0:29:30"),
     ],

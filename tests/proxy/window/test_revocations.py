@@ -96,7 +96,10 @@ class _Session:
     identity_key: IdentityKey | None = None
     policy: Policy | None = None
 
-    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> None: ...
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> bool:
+        raise AssertionError("no policy changes")
+
+    def renew_notices(self) -> None: ...
 
     def hold(self) -> None: ...
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -24,7 +25,8 @@ from pgjit.grants.stores.sql import SqlStore
 from pgjit.grants.stores.sqlite_database import SqliteDatabase
 from pgjit.grants.usage import Usage
 from pgjit.identity.identity import Credential, IdentityKey, IdentityKind
-from pgjit.proxy.registry import Registry
+from pgjit.proxy.registry import RegisteredSession, Registry
+from pgjit.proxy.window import wait_until
 from pgjit.proxy.window.outbox_records import end_note, opening_note, record_of
 from pgjit.proxy.window.windows import Windows
 from tests.contracts.store import HOUR, NOW, POLICY
@@ -81,6 +83,7 @@ class House:
     folder: Path
     now: datetime = NOW
     ahead: timedelta = timedelta()  # of the machine's clock
+    registry: Registry = field(default_factory=Registry)
     sink: Full = field(init=False)
     store: Forgetful = field(init=False)
 
@@ -96,7 +99,7 @@ class House:
         await self.store.open()
         journal = Journal.open(self.sink)
         clock = Clock(wall=lambda: self.now + self.ahead, steady=self._steady)
-        windows = Windows(self.store, journal, Registry(), clock)
+        windows = Windows(self.store, journal, self.registry, clock)
         journal.append([ServiceStarted(at=self.now, version="0", config_hash="0", policies=())])
         await windows.resume({POLICY.name: POLICY})
         yield windows
@@ -268,3 +271,52 @@ def test_a_record_can_be_rebuilt_from_its_note() -> None:
     window = replace(window, ended_at=NOW, end_reason="revoked")
     ended = record_of(OutboxEntry("ended", window, end_note(NOW, 3)))
     assert (ended.reason, ended.sessions, ended.window) == ("revoked", 3, window)  # type: ignore[union-attr]
+
+
+class _CutOff:
+    """A session of a window, as far as it is cut off and ended."""
+
+    identity_key = backend_pid = None
+    idle = abandoned = False
+
+    def __init__(self, window_id: str) -> None:
+        self.window_id, self.seen = window_id, ""
+
+    def cut_off(self) -> None:
+        self.seen = self.seen or "cut off"
+
+    async def end(self, reason: str, explanation: str | None = None) -> None:
+        self.seen += f", {reason}"
+
+
+@pytest.mark.parametrize("at_its_time", [True, False])
+async def test_where_many_windows_end_at_once_all_their_clients_are_cut_off_before_the_first_session_ends(
+    house: House, at_its_time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait_until, "_TICK", 0.001)
+    async with house.process() as windows:
+        opened = [
+            (await windows.admit(replace(ANN, key=IdentityKey("t", f"{n}")), POLICY, "a", "b"))[0] for n in range(100)
+        ]
+        sessions = [_CutOff(window.id) for window in opened]
+        for number, session in enumerate(sessions):
+            house.registry.add(f"s_{number}", cast(RegisteredSession, session))
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def take_turn(*, ends: bool = False) -> None:
+            assert ends  # or strangers who log in would put the end off
+            await asyncio.shield(turn)
+
+        monkeypatch.setattr("pgjit.proxy.window.windows.take_turn", take_turn)
+        monkeypatch.setattr("pgjit.proxy.ends.take_turn", take_turn)
+        if at_its_time:
+            house.now += HOUR
+        else:
+            for window in opened:
+                windows.end_now(window, "policy-deleted")
+        await until(lambda: all(session.seen for session in sessions))
+        assert {session.seen for session in sessions} == {"cut off"}
+        turn.set_result(None)
+        await house.ended()
+        assert {session.seen for session in sessions} == {f"cut off, {'ttl' if at_its_time else 'policy-deleted'}"}
+        assert house.types["window.ended"] == 100
