@@ -12,13 +12,12 @@ from pgjit.clock import Clock
 from pgjit.proxy.access import Access
 from pgjit.proxy.relay.notices import BEFORE_END, end_notice
 from pgjit.proxy.relay.pump import Pump
+from pgjit.proxy.window.wait_until import wait_until
 from pgjit.server.link import Link
 from pgjit.turns import take_turn
 
 __all__ = ["EndNotices", "may_send_notice", "send_end_notices"]
 
-_TICK = 10.0
-"""Longest sleep, so that a clock that is set forward is noticed."""
 _BUSY_SECONDS = 0.25
 """Interval at which a session is checked that cannot be sent a notice now."""
 
@@ -48,8 +47,7 @@ async def send_end_notices(client: Link, pump: Pump, access: Access, clock: Cloc
     # What a short window has behind it is left out: the notice at the login has its end.
     due = [until for before in BEFORE_END if not (until := clock.until(access.ends_at - before)).passed]
     for this, following in zip(due, [*due[1:], clock.until(access.ends_at)], strict=False):
-        while (left := this.left.total_seconds()) > 0:  # noqa: ASYNC110 - no event reports that the clock was set
-            await asyncio.sleep(min(left, _TICK))
+        await wait_until(this)
         await take_turn()
         # No event reports that the last message was passed on whole.
         while not following.passed and not may_send_notice(pump):  # noqa: ASYNC110

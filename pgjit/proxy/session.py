@@ -298,18 +298,11 @@ class Session:
             self._live = self._ending = None
 
     def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> bool:
-        """Go on under another version of the policy. INVARIANT: the end is never later than before."""
-        live = self._live
-        if live is None:
-            return False
-        before, access = live.access, live.access.under(policy, ends_at)
-        live.access = access
-        live.pump.follow(access, rules_since)
-        return access.ends_at != before.ends_at
+        return self._live is not None and self._live.follow(policy, ends_at, rules_since)
 
     def renew_notices(self) -> None:
-        if self._live is not None and self._live.notices is not None:
-            self._live.notices.start(self._live.access)
+        if self._live is not None:
+            self._live.renew_notices()
 
     def hold(self) -> None:
         if self._live is not None:

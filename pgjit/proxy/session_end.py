@@ -16,6 +16,7 @@ from pgjit.audit.event import BackendRemains, Execution, Proof, SessionContext, 
 from pgjit.audit.shown_statement import shown_statement
 from pgjit.clock import moment_of, nanoseconds_of
 from pgjit.grants.usage import Usage
+from pgjit.policy.policy import Policy
 from pgjit.proxy.access import Access
 from pgjit.proxy.end_notices import EndNotices
 from pgjit.proxy.membership import ResolvedIdentity
@@ -87,6 +88,16 @@ class LiveSession:
             used=Usage(budget.usage.rows, budget.usage.bytes, budget.usage.statements),
             limits=budget.limits,
         )
+
+    def follow(self, policy: Policy, ends_at: datetime | None, rules_since: int) -> bool:
+        """Go on under another version of the policy; whether it ends earlier. INVARIANT: it never ends later."""
+        before, self.access = self.access, self.access.under(policy, ends_at)
+        self.pump.follow(self.access, rules_since)
+        return self.access.ends_at != before.ends_at
+
+    def renew_notices(self) -> None:
+        if self.notices is not None:
+            self.notices.start(self.access)
 
     async def until_nothing_runs(self, seconds: float) -> None:
         """Return when the server has answered everything, or after `seconds`."""

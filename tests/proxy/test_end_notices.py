@@ -14,6 +14,7 @@ from pgjit.policy.policy import Preset
 from pgjit.proxy import end_notices
 from pgjit.proxy.end_notices import send_end_notices
 from pgjit.proxy.relay.notices import Notices
+from pgjit.proxy.window import wait_until
 from pgwire.messages.query import decode_error
 from tests.fakes.both_ends import NOW, BothEnds, answer, query
 from tests.fakes.policies import access
@@ -65,7 +66,7 @@ class Session:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(end_notices, "_TICK", 0.001)
+    monkeypatch.setattr(wait_until, "_TICK", 0.001)
     monkeypatch.setattr(end_notices, "_BUSY_SECONDS", 0.001)
 
 
