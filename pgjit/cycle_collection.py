@@ -49,12 +49,13 @@ _SLACK: Final = 1_000_000
 They are counted instead of the frozen objects, because to count those takes 100 ms for a million."""
 
 
-def freeze_replaced() -> None:
-    """Thousands of sessions were just given something new in place of something old: freeze it without a look.
+def freeze_replaced(sessions: int) -> None:
+    """Call this after something was replaced in so many sessions: if they are many, what is new is frozen.
 
-    Python counts what was freed against what is new, and would look at all of it later, at once.
+    Each freed object lowers Python's count of new ones: the young generation would grow to tens of thousands of
+    objects, and then be looked at in one long collection.
     """
-    if gc.get_threshold()[2] == _NEVER:
+    if sessions >= _MANY and gc.get_threshold()[2] == _NEVER:
         gc.freeze()
 
 

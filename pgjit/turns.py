@@ -8,11 +8,12 @@ in which order: as much as keeps the turn short, what ends a session first, othe
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, TypeVar
+
+from pgjit.of_loop import OfLoop
 
 __all__ = ["Turns", "call_in_turn", "in_pieces", "take_turn"]
 
@@ -104,15 +105,7 @@ def _come(turn: asyncio.Future[None]) -> None:
         turn.set_result(None)
 
 
-_here: Final = threading.local()  # `turns`: the loop that runs in this thread, and its turns
-
-
-def _turns() -> Turns:
-    loop = asyncio.get_running_loop()
-    known: tuple[asyncio.AbstractEventLoop, Turns] | None = getattr(_here, "turns", None)
-    if known is None or known[0] is not loop:
-        known = _here.turns = loop, Turns()
-    return known[1]
+_turns = OfLoop(Turns)
 
 
 async def take_turn(*, ends: bool = False) -> None:

@@ -45,16 +45,18 @@ async def test_no_full_collection_starts_by_itself_while_it_runs(collector: Cycl
     assert gc.get_freeze_count() == 0
 
 
-async def test_what_sessions_were_given_is_frozen_at_once_while_it_runs_and_nowhere_else(
+async def test_what_many_sessions_were_given_is_frozen_at_once_while_it_runs_and_nowhere_else(
     collector: CycleCollection,
 ) -> None:
-    given = _Node()
-    freeze_replaced()
-    assert any(each is given for each in gc.get_objects())
-    async with collector.running():
+    def frozen(sessions: int) -> bool:
         given = _Node()
-        freeze_replaced()
-        assert not any(each is given for each in gc.get_objects())
+        freeze_replaced(sessions)
+        return not any(each is given for each in gc.get_objects())
+
+    assert not frozen(1_000)
+    async with collector.running():
+        assert frozen(1_000)
+        assert not frozen(2)
 
 
 def _age(times: int) -> None:

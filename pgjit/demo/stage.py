@@ -122,12 +122,21 @@ class Stage:
     async def backend_running(self, statement: str) -> int:
         """The process id of the backend that runs `statement`, as soon as one does."""
         sql = "SELECT pid FROM pg_stat_activity WHERE query = $1 AND state = 'active'"
-        pid = await until(lambda: self.query(sql, statement))
+        try:
+            pid = await until(lambda: self.query(sql, statement))
+        except TimeoutError:
+            raise TimeoutError("the long query was not seen running") from None
         self.note(f"pg_stat_activity: backend {pid} is running it")
         return pid
 
     async def is_gone(self, pid: int) -> bool:
-        return await self.query("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid) == 0
+        """Whether the backend is gone. It may take a moment: the client's statement is cancelled before."""
+        sql = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)"
+        try:
+            await until(lambda: self.query(sql, pid))
+        except TimeoutError:
+            return False
+        return True
 
 
 async def _run(program: tuple[str, ...], settings: Mapping[str, str]) -> tuple[int, str]:
@@ -158,9 +167,10 @@ def _quoted(argument: str) -> str:
 
 
 async def until(look: Callable[[], Awaitable[object]]) -> int:
+    """The number that `look` returns, as soon as it does. Raises TimeoutError."""
     for _ in range(200):
         value = await look()
         if isinstance(value, int):
             return value
         await asyncio.sleep(0.05)
-    raise TimeoutError("the long query was not seen running")
+    raise TimeoutError

@@ -99,9 +99,9 @@ class WindowAct:
         running = asyncio.create_task(self._psql(token, LONG_QUERY))
         pid = await self.stage.backend_running(LONG_QUERY)
         text = await running
-        over = datetime.now(UTC)
         gone = await self.stage.is_gone(pid)
-        self.stage.note(f"pg_stat_activity at {over:%H:%M:%S} UTC: backend {pid} is [bold]gone[/]")
+        state = "gone" if gone else "still there"
+        self.stage.note(f"pg_stat_activity at {datetime.now(UTC):%H:%M:%S} UTC: backend {pid} is [bold]{state}[/]")
         self.stage.expect("the query was cancelled", "canceling statement" in text)
         self.stage.expect("the session was ended", "is over" in text)
         self.stage.expect("the backend is gone", gone)

@@ -25,18 +25,21 @@ class EndableSession(Protocol):
         """End it, and wait until its backend is gone."""
 
 
-async def end_sessions(sessions: Collection[EndableSession], reason: str, explanation: str | None = None) -> None:
+async def end_sessions(
+    sessions: Collection[EndableSession], reason: str, explanation: str | None = None, *, in_turn: bool = False
+) -> None:
     """End them, and return when their backends are gone.
 
     Nothing more of any client is forwarded from the first moment on, and what runs is stopped first: to end thousands
-    of sessions takes seconds.
+    of sessions takes seconds. `in_turn`: the caller has waited for a turn, which is that of the first session.
     """
     for session in sessions:
         session.cut_off()
     ends: list[asyncio.Task[None]] = []
     try:
         for session in sorted(sessions, key=lambda each: each.idle):
-            await take_turn(ends=True)
+            if ends or not in_turn:
+                await take_turn(ends=True)
             ends.append(asyncio.create_task(session.end(reason, explanation)))
         await asyncio.gather(*ends)
     finally:

@@ -96,7 +96,7 @@ class LiveSession:
         return self.access.ends_at != before.ends_at
 
     def renew_notices(self) -> None:
-        if self.notices is not None:
+        if self.notices is not None and not self.pump.state.ending:
             self.notices.start(self.access)
 
     async def until_nothing_runs(self, seconds: float) -> None:

@@ -16,18 +16,22 @@ from pgjit.turns import take_turn
 __all__ = ["do_handshake"]
 
 
-class _ClosedIfUnconnected(ssl.SSLSocket):
-    """A socket that closes itself when it finds that its peer has reset the connection.
+class _ClosedIfNotMade(ssl.SSLSocket):
+    """A socket that closes itself if it finds, while it is made, that its peer has reset the connection.
 
     CPython 3.11's SSLSocket takes over the descriptor, then asks for the peer's name. If there is no peer any more it
     raises and leaves the descriptor open, in an object that no caller holds. To ask before does not help: the reset
     can arrive in between.
     """
 
+    made = False
+
     def getpeername(self) -> object:
         try:
             return super().getpeername()
         except OSError:
+            if self.made:
+                raise
             self.close()
             raise ConnectionResetError(errno.ECONNRESET, "the peer reset the connection") from None
 
@@ -40,10 +44,12 @@ async def do_handshake(
     Takes over `plain`, which is closed if this fails. Raises OSError; ssl.SSLError is a subclass.
     """
     try:
-        context.sslsocket_class = _ClosedIfUnconnected
+        context.sslsocket_class = _ClosedIfNotMade
         tls = context.wrap_socket(
             plain, server_side=server_name is None, server_hostname=server_name, do_handshake_on_connect=False
         )
+        assert isinstance(tls, _ClosedIfNotMade)
+        tls.made = True
     except BaseException:
         plain.close()
         raise

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pgjit import turns
+from pgjit.of_loop import OfLoop
 
 __all__ = ["starve_logins"]
 
@@ -18,5 +19,5 @@ class _OnlyEnds(turns.Turns):
 
 
 def starve_logins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on only what ends a session gets a turn in the running event loop."""
-    monkeypatch.setattr(turns._here, "turns", (asyncio.get_running_loop(), _OnlyEnds()), raising=False)
+    """From now on only what ends a session gets a turn in the event loop."""
+    monkeypatch.setattr(turns, "_turns", OfLoop(_OnlyEnds))

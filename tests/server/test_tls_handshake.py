@@ -35,6 +35,29 @@ async def test_a_peer_that_reset_the_connection_before_tls_leaves_no_socket_open
     gc.collect()  # a socket that was left open is a ResourceWarning, and so a fault of this test
 
 
+async def test_a_peer_that_is_gone_later_does_not_close_the_socket_behind_its_owner_s_back(tmp_path: Path) -> None:
+    """The event loop still watches the descriptor, and the next socket would get its number."""
+    certificates = make_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+    for each in (peer, accepted):
+        each.setblocking(False)
+    mine, theirs = await asyncio.gather(
+        do_handshake(accepted, context),
+        do_handshake(peer, trusting(certificates.authority), server_name="localhost"),
+    )
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    theirs.close()
+    with pytest.raises(OSError):  # noqa: PT011 - which one depends on the system
+        mine.getpeername()
+    assert "SSLSocket" in repr(mine) or "fd=" in repr(mine)
+    assert mine.fileno() != -1
+    mine.close()
+
+
 async def test_clients_that_log_in_do_not_put_off_a_connection_to_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

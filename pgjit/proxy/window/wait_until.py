@@ -6,10 +6,9 @@ Thousands wait in one event loop: the windows, the sessions that end with their 
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import Final
 
 from pgjit.clock import Until
+from pgjit.of_loop import OfLoop
 
 __all__ = ["wait_until"]
 
@@ -18,20 +17,23 @@ _TICK = 1.0
 
 
 class _Waits:
-    """Those of one event loop. Each has its timer. No event reports that the clock was set: one more looks at all."""
+    """The waits of one event loop. Each has a timer of its own.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    Nothing reports that the clock was set, so one further timer looks at all of them each second.
+    """
+
+    def __init__(self) -> None:
         self._untils: dict[asyncio.Future[None], Until] = {}
         self._looking: asyncio.TimerHandle | None = None
 
     async def wait(self, until: Until) -> None:
+        loop = asyncio.get_running_loop()
         while (left := until.left.total_seconds()) > 0:
-            reached: asyncio.Future[None] = self.loop.create_future()
-            timer = self.loop.call_later(left, _reach, reached)
+            reached: asyncio.Future[None] = loop.create_future()
+            timer = loop.call_later(left, _reach, reached)
             self._untils[reached] = until
             if self._looking is None:
-                self._looking = self.loop.call_later(_TICK, self._look)
+                self._looking = loop.call_later(_TICK, self._look)
             try:
                 await reached
             finally:
@@ -42,10 +44,10 @@ class _Waits:
                     self._looking = None
 
     def _look(self) -> None:
+        self._looking = asyncio.get_running_loop().call_later(_TICK, self._look)  # first: whatever fails, it goes on
         for reached, until in self._untils.items():
             if until.passed:
                 _reach(reached)
-        self._looking = self.loop.call_later(_TICK, self._look)
 
 
 def _reach(reached: asyncio.Future[None]) -> None:
@@ -53,13 +55,9 @@ def _reach(reached: asyncio.Future[None]) -> None:
         reached.set_result(None)
 
 
-_here: Final = threading.local()  # `waits`: those of the loop that runs in this thread
+_waits = OfLoop(_Waits)
 
 
 async def wait_until(until: Until) -> None:
     """Return when the moment is reached."""
-    loop = asyncio.get_running_loop()
-    waits: _Waits | None = getattr(_here, "waits", None)
-    if waits is None or waits.loop is not loop:
-        waits = _here.waits = _Waits(loop)
-    await waits.wait(until)
+    await _waits().wait(until)

@@ -310,10 +310,6 @@ class Windows:
         end = self._ends[window_id]
         await wait_until(end.until)
         end.begun = True
-        # Thousands of windows may end at once: what their clients send is stopped now, the rest is done in turn.
-        for session in self._registry.of_window(window_id):
-            session.cut_off()
-        await take_turn(ends=True)
         sessions = await self._end_sessions(end)
         if sessions is None:
             return  # the next process records the end
@@ -324,9 +320,13 @@ class Windows:
 
     async def _end_sessions(self, end: _End) -> int | None:
         """End all sessions; returns their number, or None if a shutdown abandoned one."""
-        sessions = self._registry.of_window(end.window.id)
+        before = self._registry.of_window(end.window.id)
+        for session in before:  # thousands of windows may end at once: the rest is done in turn
+            session.cut_off()
+        await take_turn(ends=True)
+        sessions = list(dict.fromkeys([*before, *self._registry.of_window(end.window.id)]))
         waits = [] if self._kept_backends is None else [self._kept_backends.wait_until_gone(end.window.id)]
-        ends = asyncio.gather(end_sessions(sessions, end.reason, end.explanation), *waits)
+        ends = asyncio.gather(end_sessions(sessions, end.reason, end.explanation, in_turn=True), *waits)
         try:
             await asyncio.wait({ends}, timeout=_END_SECONDS)
             if not ends.done():

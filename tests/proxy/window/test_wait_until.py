@@ -36,6 +36,20 @@ class _Time:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+class _Broken:
+    def __call__(self) -> float:
+        raise OSError("no clock")
+
+
+@asynccontextmanager
+async def caught() -> AsyncIterator[list[object]]:
+    """What fails in the loop's callbacks."""
+    loop, faults = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    yield faults
+    loop.set_exception_handler(None)
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TICK", 0.005)
@@ -58,6 +72,7 @@ async def test_a_moment_that_has_passed_is_not_waited_for() -> None:
 async def test_a_clock_that_is_set_forward_is_noticed_by_all_whose_moment_it_reached(which: str) -> None:
     time = _Time()
     async with time.waiting(5, 10, 10, 60) as (first, *both, last):
+        await a_while(0.02)  # some looks find nothing
         if which == "wall":
             time.wall += timedelta(minutes=10)
         else:
@@ -90,6 +105,17 @@ async def test_one_timer_looks_at_all_and_none_is_left(monkeypatch: pytest.Monke
     monkeypatch.setattr(loop, "call_later", noted)
     async with time.waiting(*[5] * 100):
         assert delays.count(60.0) == 1
-        waits = module._here.waits
+        waits = module._waits()
         assert len(waits._untils) == 100
     assert (len(waits._untils), waits._looking) == (0, None)
+
+
+async def test_a_look_that_failed_is_not_the_last() -> None:
+    time = _Time()
+    async with time.waiting(5) as (task,):
+        good, time.clock.steady = time.clock.steady, _Broken()
+        async with caught() as faults:
+            await until(lambda: faults)
+        time.clock.steady = good
+        time.wall += timedelta(minutes=5)
+        await until(task.done)

@@ -303,8 +303,11 @@ async def test_where_many_windows_end_at_once_all_their_clients_are_cut_off_befo
             house.registry.add(f"s_{number}", cast(RegisteredSession, session))
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+        turns: list[str] = []
+
         async def take_turn(*, ends: bool = False) -> None:
             assert ends  # or strangers who log in would put the end off
+            turns.append("for a window and its first session")
             await asyncio.shield(turn)
 
         monkeypatch.setattr("pgjit.proxy.window.windows.take_turn", take_turn)
@@ -316,7 +319,10 @@ async def test_where_many_windows_end_at_once_all_their_clients_are_cut_off_befo
                 windows.end_now(window, "policy-deleted")
         await until(lambda: all(session.seen for session in sessions))
         assert {session.seen for session in sessions} == {"cut off"}
+        assert len(turns) == 100
         turn.set_result(None)
         await house.ended()
         assert {session.seen for session in sessions} == {f"cut off, {'ttl' if at_its_time else 'policy-deleted'}"}
         assert house.types["window.ended"] == 100
+        assert {record["sessions"] for record in house.records if record["type"] == "window.ended"} == {1}
+        assert len(turns) == 100
