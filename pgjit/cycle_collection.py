@@ -107,8 +107,9 @@ class CycleCollection:
             self._consider_all()
 
     def _freeze_new(self) -> None:
-        self._seen = self._sessions()
-        if gc.get_count()[2] <= _FEW:
+        before, self._seen = self._seen, self._sessions()
+        # Where many sessions have ended the counts say nothing: tens of thousands of objects may be new.
+        if gc.get_count()[2] <= _FEW and before - self._seen < _MANY:
             gc.collect()
         gc.freeze()
 

@@ -156,6 +156,22 @@ def test_what_sessions_have_left_behind_is_looked_at_when_they_are_over() -> Non
     assert gone() is None
 
 
+@pytest.mark.parametrize(("left", "looked"), [(5_000, True), (4_990, True), (4_000, False)])
+@pytest.mark.usefixtures("collector")
+def test_where_many_sessions_have_ended_what_is_new_is_frozen_without_a_look(left: int, *, looked: bool) -> None:
+    gc.set_threshold(100_000, 100, 1 << 30)
+    process = _Process()
+    collector = process.collector()
+    process.sessions = 5_000
+    _age(1)
+    collector.tick()
+    _age(1)
+    gone = _cycle()
+    process.sessions = left
+    collector.tick()
+    assert (gone() is None) is looked
+
+
 @pytest.mark.usefixtures("collector")
 async def test_while_many_sessions_end_what_is_new_is_frozen_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cycle_collection, "_TICK_SECONDS", 60.0)
