@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from pgjit.loop_turn import at_end_of_turn
@@ -52,6 +52,10 @@ class Until:
         clock = self.clock
         steady = clock.steady()
         return steady >= self.steady or clock.nanoseconds(steady) >= self.nanoseconds
+
+    def no_later_than(self, other: Until) -> Until:
+        """The same moment; by the steady clock it passes no later than `other`."""
+        return self if self.steady <= other.steady else replace(self, steady=other.steady)
 
     @property
     def expected_at(self) -> datetime:

@@ -6,7 +6,8 @@ judgements, sessions) is in no garbage cycle while it lives. So:
 
 - The collector never starts a full collection by itself.
 - Once a second the survivors of the young generations are collected, then *frozen*: `gc.freeze` takes them out of the
-  collector's sight. They are few, so this is short. A whole catalog that was read since is frozen without a look.
+  collector's sight. They are few, so this is short. A whole catalog that was read since is frozen without a look,
+  and so is what is new where many sessions have ended, or were given something new.
 - A frozen object is still freed by its reference count. Only a cycle that became garbage after it was frozen stays.
   A full collection over everything finds it. It runs when memory has grown by more than the open sessions explain:
   at a moment without clients, or at the latest when it has doubled.

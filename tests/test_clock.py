@@ -121,3 +121,11 @@ async def test_a_turn_of_the_event_loop_has_one_time() -> None:
     assert clock.of_turn() == first == nanoseconds_of(START)
     await asyncio.sleep(0)
     assert clock.of_turn() == nanoseconds_of(START + timedelta(seconds=1))
+
+
+def test_an_earlier_end_keeps_what_was_left_by_the_steady_clock() -> None:
+    clock = Clock(wall=lambda: datetime(2026, 3, 1, tzinfo=UTC), steady=lambda: 0.0)
+    first, later = (clock.until(clock() + timedelta(minutes=minutes)) for minutes in (5, 10))
+    assert first.no_later_than(later) == first
+    kept = later.no_later_than(first)
+    assert (kept.moment, kept.nanoseconds, kept.steady) == (later.moment, later.nanoseconds, first.steady)

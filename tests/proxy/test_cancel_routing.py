@@ -22,7 +22,7 @@ from pgjit.proxy.fleet_message import CancelAsked, write_message
 from pgjit.proxy.registry import RegisteredSession, Registry
 from pgjit.telemetry import Telemetry
 from pgwire.messages.startup import CancelRequest
-from tests.run.waiting import a_while
+from tests.run.waiting import a_while, until
 
 NOW = datetime(2026, 11, 29, 10, tzinfo=UTC)
 OLD = FleetKey(1, NOW - timedelta(days=40), b"1" * 32)
@@ -286,9 +286,7 @@ async def test_a_request_that_waits_is_given_up_when_its_node_stops() -> None:
         for _ in range(11):
             await two.cancels(live)
         waiting, sent = asyncio.create_task(two.cancels(live)), len(line.sent)
-        async with asyncio.timeout(60):
-            while not two.time.pauses:
-                await asyncio.sleep(0)
+        await until(lambda: two.time.pauses)
     await asyncio.wait_for(waiting, 60)
     assert (live.cancelled, len(line.sent)) == (11, sent)
     assert not two.router._looking

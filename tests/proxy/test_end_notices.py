@@ -23,7 +23,7 @@ from tests.run.waiting import until
 END = NOW + timedelta(minutes=30)
 
 
-def _until(ends_at: datetime) -> BothEnds:
+def _both_ends(ends_at: datetime) -> BothEnds:
     ends = BothEnds()
     ends.state.ends_at = ends_at
     return ends
@@ -33,7 +33,7 @@ def _until(ends_at: datetime) -> BothEnds:
 class Session:
     """A client that keeps what it is sent, and a pump by its state."""
 
-    ends: BothEnds = field(default_factory=lambda: _until(END))
+    ends: BothEnds = field(default_factory=lambda: _both_ends(END))
     inside_message: bool = False
     now: datetime = NOW
     sent: list[str] = field(default_factory=list)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from pgjit.errors import ProtocolFault
@@ -96,9 +95,7 @@ class ClientTraffic:
         """Judge by another version of the policy from now on. The end is never later than before."""
         self._policy = self._waits.policy = access.policy
         if access.ends_at != self._window_end.moment:
-            until = self._services.clock.until(access.ends_at)
-            steady = self._window_end.steady
-            self._window_end = until if until.steady <= steady else replace(until, steady=steady)
+            self._window_end = self._services.clock.until(access.ends_at).no_later_than(self._window_end)
 
     def hold(self) -> None:
         """Forward nothing more, nor read it: where in a message the server is stays known (`inside_data`).

@@ -299,7 +299,7 @@ class Windows:
             if scheduled.begun or ends_at >= scheduled.until.moment:
                 return
             scheduled.task.cancel()  # the window ends earlier than scheduled
-            until = replace(until, steady=min(until.steady, scheduled.until.steady))
+            until = until.no_later_than(scheduled.until)
         task = asyncio.create_task(self._carry_out(window.id), context=Context())
         self._ends[window.id] = _End(window, until, reason, explanation, task)
         if reason != "ttl":

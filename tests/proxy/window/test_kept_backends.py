@@ -23,6 +23,7 @@ from pgjit.proxy.window.kept_backends import KeptBackends
 from pgjit.server.servers import Servers
 from pgjit.telemetry import Telemetry
 from tests.contracts.store import NOW
+from tests.run.waiting import until
 
 INSTANCE = ServerInstance(system="1", started=NOW)
 PLACE = BackendAddress(
@@ -91,9 +92,7 @@ async def ending(store: Kept, server: Server) -> AsyncIterator[KeptBackends]:
 
 async def begun(server: Server, count: int) -> None:
     """Return when so many backends are being ended."""
-    async with asyncio.timeout(60):
-        while len(server.ended) < count:
-            await asyncio.sleep(0)
+    await until(lambda: len(server.ended) >= count)
 
 
 @pytest.fixture(autouse=True)

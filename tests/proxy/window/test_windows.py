@@ -326,3 +326,28 @@ async def test_where_many_windows_end_at_once_all_their_clients_are_cut_off_befo
         assert house.types["window.ended"] == 100
         assert {record["sessions"] for record in house.records if record["type"] == "window.ended"} == {1}
         assert len(turns) == 100
+
+
+@pytest.mark.parametrize("why", ["pgjit stops", "a session was abandoned"])
+async def test_an_end_that_waits_for_its_turn_is_not_recorded_without_its_backends(
+    house: House, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr("pgjit.proxy.window.windows.take_turn", lambda *, ends: asyncio.shield(turn))
+    async with house.process() as windows:
+        window, _ = await windows.admit(ANN, POLICY, "10.0.0.7:5", "because")
+        session = _CutOff(window.id)
+        house.registry.add("s_1", cast(RegisteredSession, session))
+        windows.end_now(window, "policy-deleted")
+        await until(lambda: session.seen)
+        house.registry.remove("s_1")  # its client left, too
+        if why == "a session was abandoned":
+            session.abandoned = True
+            turn.set_result(None)
+            await until(lambda: session.seen != "cut off")
+    assert house.types["window.ended"] == 0
+    monkeypatch.undo()
+    async with house.process():  # the next process ends it
+        house.now += HOUR
+        await house.ended()
+    assert house.types["window.ended"] == 1
